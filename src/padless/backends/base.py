@@ -1,0 +1,354 @@
+"""The contract of a backend, with a slow, plain default for most of it.
+
+The defaults are the specification: they use `xp`, the array-API standard, and host arrays of the `RowPartition` only.
+A backend overrides what it does faster, and every override is tested against its default.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from padless.rows import RowPartition, Windows
+
+if TYPE_CHECKING:
+    from padless.optimizers import Optimizer
+
+Array = Any
+"""An array of whatever framework the backend hides."""
+
+Step = Callable[..., tuple[Array, tuple[Array, ...]]]
+"""step(x_t, state, *constants) -> (y_t, new state), all with the live rows as first axis."""
+
+
+class Cell(Protocol):
+    """What a backend must know of a recurrent cell.
+
+    Attributes:
+        kind: "lstm", "gru" or "simple_rnn": which formula; None for any other cell, which only `scan` can run.
+        fusable: True when activations and options are the ordinary ones that fast kernels compute.
+        weights: the cell's arrays by name, in Keras's layout (kernel, recurrent_kernel, bias).
+    """
+
+    kind: str | None
+    fusable: bool
+    weights: Mapping[str, Array]
+
+    def project(self, x: Array) -> Array:
+        """The part of the formula that needs no state: (N, D) to (N, gates), all steps at once."""
+
+    def step(self, z: Array, state: tuple[Array, ...], *constants: Array) -> tuple[Array, tuple[Array, ...]]:
+        """The rest of the formula, for one time step of the live rows."""
+
+
+class Backend(ABC):
+    """One array framework, behind some fifteen methods.
+
+    Attributes:
+        name: as in `padless.set_backend(name)`.
+        xp: the framework's array-API namespace.
+        trains: whether it has gradients.
+    """
+
+    name: ClassVar[str]
+    xp: Any
+    trains: ClassVar[bool] = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickled model finds the backend of its new process by name.
+        from padless.backends import get
+
+        return (get, (self.name,))
+
+    # ---- data
+
+    @abstractmethod
+    def asarray(self, x: Any, dtype: str | None = None) -> Array:
+        """Make an array of this backend, on its device.
+
+        Args:
+            x: a NumPy array, a number, nested lists, or an array of this backend.
+            dtype: name of a dtype, such as "float32"; None keeps what is there.
+
+        Returns:
+            The array.
+        """
+
+    @abstractmethod
+    def to_host(self, x: Array) -> np.ndarray[Any, Any]:
+        """Make a NumPy array of an array of this backend; waits for the device."""
+
+    @abstractmethod
+    def is_array(self, x: object) -> bool:
+        """Whether x is an array of this backend."""
+
+    @property
+    def device(self) -> Any:
+        """The device on which new arrays are made."""
+        return "cpu"
+
+    def dtype_name(self, x: Array) -> str:
+        """Name of an array's dtype, such as "float32"."""
+        return str(x.dtype).rsplit(".", 1)[-1]
+
+    def index(self, rows: RowPartition, name: str) -> Array:
+        """An array of the partition on this backend's device, moved once per batch.
+
+        Args:
+            rows: the partition.
+            name: an attribute of it, such as "value_rowids".
+
+        Returns:
+            The array.
+        """
+        return rows.moved((self.name, str(self.device), name), lambda: self.asarray(getattr(rows, name)))
+
+    def windows_index(self, rows: RowPartition, windows: Windows, key: tuple[Any, ...]) -> Array:
+        """The (M, K) index of `windows` on the device, moved once per batch; `key` are the arguments that made it."""
+        return rows.moved((self.name, str(self.device), "windows", key), lambda: self.asarray(windows.index))
+
+    def cast(self, x: Array, dtype: str) -> Array:
+        """Change the dtype of an array."""
+        return self.xp.astype(x, getattr(self.xp, dtype))
+
+    def stop_gradient(self, x: Array) -> Array:
+        """The same numbers, through which no gradient flows."""
+        return x
+
+    def no_gradient(self) -> AbstractContextManager[Any]:
+        """A context in which nothing is recorded for gradients."""
+        return nullcontext()
+
+    def bounds(self, x: Array) -> tuple[int, int] | None:
+        """Smallest and largest number of an int array, or None where reading them would stall the device."""
+        return None
+
+    # ---- numbers that the standard lacks
+
+    @abstractmethod
+    def erf(self, x: Array) -> Array:
+        """The error function, element by element."""
+
+    @abstractmethod
+    def random_uniform(self, seed: tuple[int, ...], shape: tuple[int, ...], dtype: str) -> Array:
+        """Numbers in [0, 1) that depend on the seed and the place alone, never on what was drawn before."""
+
+    def random_normal(self, seed: tuple[int, ...], shape: tuple[int, ...], dtype: str) -> Array:
+        """Numbers of the standard normal distribution, drawn as `random_uniform` draws (Box and Muller 1958)."""
+        xp = self.xp
+        u = self.random_uniform((*seed, 1), shape, dtype)
+        v = self.random_uniform((*seed, 2), shape, dtype)
+        return xp.sqrt(-2.0 * xp.log(1.0 - u)) * xp.cos(2.0 * np.pi * v)
+
+    # ---- rows
+
+    def _padded_rows(self, values: Array, rows: RowPartition, fill: float | int) -> Array:
+        """(N, ...) to (B, L, ...), `fill` where a row has ended."""
+        xp = self.xp
+        spare = xp.full((1, *values.shape[1:]), fill, dtype=values.dtype, device=values.device)
+        table = self.index(rows, "unpad_index")
+        shape = (rows.nrows, rows.max_row_length, *values.shape[1:])
+        return xp.reshape(xp.take(xp.concat([values, spare]), xp.reshape(table, (-1,)), axis=0), shape)
+
+    def segment_sum(self, values: Array, rows: RowPartition) -> Array:
+        """Sum of the steps of each row: (N, ...) to (B, ...); 0 for an empty row."""
+        return self.xp.sum(self._padded_rows(values, rows, 0), axis=1, dtype=values.dtype)
+
+    def segment_max(self, values: Array, rows: RowPartition) -> Array:
+        """Largest step of each row, feature by feature: (N, ...) to (B, ...); 0 for an empty row."""
+        xp = self.xp
+        shape = (rows.nrows, *values.shape[1:])
+        if not rows.nvals:
+            return xp.zeros(shape, dtype=values.dtype, device=values.device)
+        lowest = -xp.inf if xp.isdtype(values.dtype, "real floating") else xp.iinfo(values.dtype).min
+        largest = xp.max(self._padded_rows(values, rows, lowest), axis=1)
+        alive = xp.reshape(self.index(rows, "row_lengths") > 0, (rows.nrows, *(1 for _ in shape[1:])))
+        return xp.where(alive, largest, xp.zeros_like(largest))
+
+    def take_or(self, values: Array, index: Array, fill: float | int) -> Array:
+        """values[index] for an int index of any shape, `fill` where the index is N (one past the end)."""
+        xp = self.xp
+        spare = xp.full((1, *values.shape[1:]), fill, dtype=values.dtype, device=values.device)
+        flat = xp.take(xp.concat([values, spare]), xp.reshape(index, (-1,)), axis=0)
+        return xp.reshape(flat, (*index.shape, *values.shape[1:]))
+
+    def scan(
+        self,
+        step: Step,
+        x: Array,
+        rows: RowPartition,
+        state: tuple[Array, ...],
+        *,
+        reverse: bool = False,
+        constants: tuple[Array, ...] = (),
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Run a cell over every row, each from its first to its last live step; no ended row is computed.
+
+        Args:
+            step: the cell.
+            x: (N, ...) steps.
+            rows: their partition.
+            state: arrays (B, ...), the state of each row before its first step.
+            reverse: read every row backwards.
+            constants: arrays (B, ...) handed to every step.
+
+        Returns:
+            (N, ...) the output at each step, in the steps' own order, and the state of each row after its last step
+            (the given state for an empty row).
+        """
+        xp = self.xp
+        by_length = self.index(rows, "rows_by_length")
+        order = self.index(rows, "time_major_reverse" if reverse else "time_major")
+        back = self.index(rows, "time_major_reverse_inverse" if reverse else "time_major_inverse")
+        slots = xp.take(x, order, axis=0)
+        live_state = tuple(xp.take(s, by_length, axis=0) for s in state)
+        live_constants = tuple(xp.take(c, by_length, axis=0) for c in constants)
+        outputs: list[Array] = []
+        ended: list[tuple[Array, ...]] = []
+        first, before = 0, rows.nrows
+        for live in rows.batch_sizes.tolist():
+            if live < before:
+                ended.append(tuple(s[live:] for s in live_state))
+                live_state = tuple(s[:live] for s in live_state)
+                live_constants = tuple(c[:live] for c in live_constants)
+                before = live
+            y, live_state = step(slots[first : first + live], live_state, *live_constants)
+            outputs.append(y)
+            first += live
+        if not outputs:
+            # No step at all: one call on zero rows tells the width of the output.
+            y, _ = step(slots, tuple(s[:0] for s in live_state), *(c[:0] for c in live_constants))
+            return y, state
+        ended.append(live_state)
+        inverse = self.index(rows, "rows_by_length_inverse")
+        final = tuple(
+            xp.take(xp.concat([piece[k] for piece in reversed(ended)]), inverse, axis=0) for k in range(len(state))
+        )
+        return xp.take(xp.concat(outputs), back, axis=0), final
+
+    def recur(
+        self,
+        cell: Cell,
+        x: Array,
+        rows: RowPartition,
+        state: tuple[Array, ...],
+        *,
+        reverse: bool = False,
+        constants: tuple[Array, ...] = (),
+    ) -> tuple[Array, tuple[Array, ...]]:
+        """Run a whole recurrent layer: as `scan`, but the backend may know a kernel for this cell.
+
+        Args:
+            cell: formula and weights.
+            x: (N, D) steps.
+            rows: their partition.
+            state: arrays (B, units).
+            reverse: read every row backwards.
+            constants: arrays (B, ...) handed to every step.
+
+        Returns:
+            As `scan`.
+        """
+        return self.scan(cell.step, cell.project(x), rows, state, reverse=reverse, constants=constants)
+
+    def convolve(
+        self,
+        x: Array,
+        rows: RowPartition,
+        kernel: Array,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: str = "valid",
+        groups: int = 1,
+    ) -> tuple[Array, RowPartition]:
+        """Convolve every row alone along time.
+
+        Args:
+            x: (N, D) steps.
+            rows: their partition.
+            kernel: (K, D / groups, filters).
+            stride: places between two windows.
+            dilation: places between two taps.
+            padding: "valid", "same" or "causal".
+            groups: number of groups of features that do not see each other.
+
+        Returns:
+            (M, filters) and the partition of the output.
+        """
+        xp = self.xp
+        size, width, filters = kernel.shape
+        arguments = (size, stride, dilation, padding)
+        windows = rows.windows(*arguments)
+        taps = self.take_or(x, self.windows_index(rows, windows, arguments), 0)
+        if groups == 1:
+            flat = xp.reshape(taps, (windows.rows.nvals, size * width))
+            return flat @ xp.reshape(kernel, (size * width, filters)), windows.rows
+        each = filters // groups
+        parts = [
+            xp.reshape(taps[:, :, g * width : (g + 1) * width], (windows.rows.nvals, size * width))
+            @ xp.reshape(kernel[:, :, g * each : (g + 1) * each], (size * width, each))
+            for g in range(groups)
+        ]
+        return xp.concat(parts, axis=1), windows.rows
+
+    @abstractmethod
+    def convolve_dense(
+        self, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, groups: int
+    ) -> Array:
+        """Convolve a batch of fixed size, channels last: (B, H, W, C) with (kh, kw, C / groups, filters)."""
+
+    # ---- training
+
+    def value_and_grad(
+        self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+    ) -> tuple[tuple[Array, Any], dict[str, Array]]:
+        """Call `function(weights) -> (loss, anything else)` and give the gradient of the loss by every weight.
+
+        Args:
+            function: pure; reads the weights from its argument only.
+            weights: arrays by path.
+
+        Returns:
+            What the function returned, and the gradients by path; zeros for a weight that the loss does not use.
+        """
+        raise NotImplementedError
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a function faster that is called again and again with arrays; the same function, where nothing helps."""
+        return function
+
+    def update(
+        self,
+        optimizer: Optimizer,
+        weights: dict[str, Array],
+        gradients: dict[str, Array],
+        slots: dict[str, dict[str, Array]],
+        learning_rate: float,
+        iteration: int,
+    ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
+        """Take one optimizer step.
+
+        Args:
+            optimizer: holds the rule and its constants.
+            weights: arrays by path.
+            gradients: arrays by path, already clipped.
+            slots: what the rule remembers: {slot name: {path: array}}.
+            learning_rate: of this step.
+            iteration: 0 for the first step.
+
+        Returns:
+            New weights and new slots.
+        """
+        new_weights: dict[str, Array] = {}
+        new_slots: dict[str, dict[str, Array]] = {name: {} for name in slots}
+        for path, weight in weights.items():
+            own = {name: slots[name][path] for name in slots}
+            new_weights[path], after = optimizer.rule(self.xp, weight, gradients[path], own, learning_rate, iteration)
+            for name, value in after.items():
+                new_slots[name][path] = value
+        return new_weights, new_slots

@@ -1,0 +1,84 @@
+"""Random numbers without hidden state: every draw is a function of a seed and of what it is for."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import random as _python_random
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+_START = 0
+_seed = int(np.random.SeedSequence().generate_state(1)[0])
+_drawn = 0
+
+
+def set_random_seed(seed: int) -> None:
+    """Make everything that follows repeatable: weights, shuffling, dropout. Python's and NumPy's own too.
+
+    Args:
+        seed: a whole number from 0 to 2**32 - 1.
+
+    Example:
+        >>> import padless
+        >>> padless.utils.set_random_seed(1)
+    """
+    global _seed, _drawn
+    _seed, _drawn = int(seed), 0
+    _python_random.seed(seed)
+    np.random.seed(seed)
+
+
+def next_seed() -> int:
+    """A new seed; the same ones in the same order after `set_random_seed`.
+
+    Returns:
+        A whole number from 0 to 2**32 - 1.
+    """
+    global _drawn
+    _drawn += 1
+    return int(np.random.SeedSequence((_seed, _drawn)).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a random number in a layer depends on: the run's seed and the training step."""
+
+    seed: int
+    step: int
+
+
+_current: contextvars.ContextVar[Draw | None] = contextvars.ContextVar("padless_draw", default=None)
+
+
+@contextlib.contextmanager
+def drawing(seed: int, step: int) -> Iterator[None]:
+    """Within this context, layers draw for this seed and step.
+
+    Args:
+        seed: of the run.
+        step: of the training.
+    """
+    token = _current.set(Draw(seed, step))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def key(path: str) -> tuple[int, ...]:
+    """The seed of a draw made by the layer at `path`; a new one each time outside of training.
+
+    Args:
+        path: of the layer in its model.
+
+    Returns:
+        Whole numbers, for `Backend.random_uniform`.
+    """
+    draw = _current.get()
+    if draw is None:
+        return (next_seed(),)
+    return (draw.seed, draw.step, zlib.crc32(path.encode()))

@@ -1,0 +1,646 @@
+"""RowPartition: where the rows of a batch begin and end.
+
+Legend of shapes, used in all of padless: N steps of all rows end to end, B rows, T longest row (or padded length),
+D features, H heads.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from padless.errors import DataError, MaskError, ShapeError, explain
+
+Int = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Which steps each output step of a convolution or a pooling window reads.
+
+    Attributes:
+        rows: the partition of the output steps (M steps).
+        index: (M, K) the step under each tap; N where a tap meets padding or a hole.
+        inside: (M,) how many taps lie inside the row, holes included.
+    """
+
+    rows: RowPartition
+    index: Int
+    inside: Int
+
+
+class Rectangle(NamedTuple):
+    """A run of time steps at which the same number of rows is alive.
+
+    Attributes:
+        first: first slot of the run in time-major order.
+        steps: number of time steps.
+        live: number of rows alive.
+    """
+
+    first: int
+    steps: int
+    live: int
+
+
+def _frozen(array: npt.NDArray[Any]) -> Int:
+    fixed: Int = np.array(array, dtype=np.int64)
+    fixed.setflags(write=False)
+    return fixed
+
+
+def _concat_ranges(starts: Int, lengths: Int) -> Int:
+    """The ranges start..start+length, one after the other, without a loop."""
+    total = int(lengths.sum())
+    if not total:
+        return np.zeros(0, np.int64)
+    ends = np.cumsum(lengths)
+    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+
+
+class RowPartition:
+    """Where the rows of a batch begin and end: a host object, immutable, shared by every layer.
+
+    Args:
+        row_splits: (B+1,) int; row i holds the steps row_splits[i] to row_splits[i+1].
+        positions: (N,) place of each step in its row, counted from the row's first live step; only needed when steps
+            in the middle of a row are masked (holes). Default: 0, 1, 2, ... in each row.
+        starts: (B,) column of each row's first step in the padded array that the rows came from. Default: 0.
+        length: T of that padded array. Default: the longest row.
+
+    Raises:
+        ShapeError: when the splits do not begin at 0, or decrease, or positions do not fit.
+
+    Example:
+        >>> rows = RowPartition([0, 2, 2, 5])
+        >>> rows.nrows, rows.nvals, rows.row_lengths.tolist()
+        (3, 5, [2, 0, 3])
+        >>> rows.value_rowids.tolist()
+        [0, 0, 2, 2, 2]
+
+    Source: the vocabulary is that of tf.RaggedTensor (TensorFlow) and of Arrow's list layout.
+    """
+
+    def __init__(
+        self,
+        row_splits: npt.ArrayLike,
+        *,
+        positions: npt.ArrayLike | None = None,
+        starts: npt.ArrayLike | None = None,
+        length: int | None = None,
+    ) -> None:
+        splits = np.asarray(row_splits)
+        if splits.ndim != 1 or splits.size < 1 or (splits.size > 1 and splits.dtype.kind not in "iu"):
+            raise ShapeError(
+                explain(
+                    "row_splits",
+                    expected="a list of whole numbers with one entry more than there are rows",
+                    got=f"shape {splits.shape}, dtype {splits.dtype}",
+                    fix="RowPartition([0, 2, 5]) for rows of 2 and 3 steps",
+                )
+            )
+        self.row_splits: Int = _frozen(splits)
+        if self.row_splits[0] != 0 or (np.diff(self.row_splits) < 0).any():
+            raise ShapeError(
+                explain(
+                    "row_splits",
+                    expected="numbers that begin at 0 and never decrease",
+                    got=f"{np.array2string(self.row_splits, threshold=12)}",
+                    fix="RowPartition.from_lengths([2, 3]), if you have lengths",
+                )
+            )
+        self._given_positions: Int | None = self._checked_positions(positions)
+        self._given_starts: Int | None = None if starts is None else _frozen(np.asarray(starts))
+        self._given_length = length
+        self._moved: dict[Any, Any] = {}
+
+    def _checked_positions(self, positions: npt.ArrayLike | None) -> Int | None:
+        if positions is None:
+            return None
+        places = _frozen(np.asarray(positions))
+        if places.shape != (self.nvals,):
+            raise ShapeError(
+                explain(
+                    "positions",
+                    expected=f"one place for each of {self.nvals} steps",
+                    got=f"shape {places.shape}",
+                    fix="leave positions out when no step is masked",
+                )
+            )
+        if np.array_equal(places, self._plain_positions):
+            return None
+        step = np.diff(places)
+        inner = np.ones(max(self.nvals - 1, 0), bool)
+        inner[self.row_splits[1:-1][(self.row_splits[1:-1] > 0) & (self.row_splits[1:-1] < self.nvals)] - 1] = False
+        firsts = places[self.row_splits[:-1][self.row_lengths > 0]]
+        if (firsts != 0).any() or (step[inner] <= 0).any():
+            raise ShapeError(
+                explain(
+                    "positions",
+                    expected="places that begin at 0 in every row and increase",
+                    got=f"{np.array2string(places, threshold=12)}",
+                    fix="count places from the row's first live step",
+                )
+            )
+        return places
+
+    # ---- makers
+
+    @classmethod
+    def from_lengths(cls, lengths: npt.ArrayLike) -> RowPartition:
+        """Make a partition from the number of steps of each row.
+
+        Args:
+            lengths: (B,) int.
+
+        Returns:
+            The partition.
+
+        Raises:
+            ShapeError: when a length is negative.
+
+        Example:
+            >>> RowPartition.from_lengths([2, 0, 3]).row_splits.tolist()
+            [0, 2, 2, 5]
+        """
+        counts = np.asarray(lengths, dtype=np.int64).reshape(-1)
+        return cls(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]))
+
+    @classmethod
+    def uniform(cls, nrows: int, length: int) -> RowPartition:
+        """Make a partition of rows that are all equally long.
+
+        Args:
+            nrows: B.
+            length: T.
+
+        Returns:
+            The partition.
+
+        Example:
+            >>> RowPartition.uniform(2, 3).row_splits.tolist()
+            [0, 3, 6]
+        """
+        rows = cls(np.arange(nrows + 1, dtype=np.int64) * length, length=length)
+        return rows
+
+    @classmethod
+    def from_mask(cls, mask: npt.ArrayLike) -> RowPartition:
+        """Make a partition of the live steps of a padded array, which remembers where they stood.
+
+        Args:
+            mask: (B, T) bool, True where the step is real.
+
+        Returns:
+            The partition; its `padded_index` picks the live steps out of the array reshaped to (B*T, ...).
+
+        Raises:
+            ShapeError: when the mask is not (B, T).
+
+        Example:
+            >>> rows = RowPartition.from_mask([[False, True, False, True], [True, True, False, False]])
+            >>> rows.row_lengths.tolist(), rows.positions.tolist(), rows.starts.tolist()
+            ([2, 2], [0, 2, 0, 1], [1, 0])
+        """
+        live = np.asarray(mask)
+        if live.ndim != 2 or live.dtype != np.bool_:
+            raise ShapeError(
+                explain(
+                    "mask",
+                    expected="a bool array (B, T) that is True where the step is real",
+                    got=f"shape {live.shape}, dtype {live.dtype}",
+                    fix="mask = ids != 0, or mask.astype(bool)",
+                )
+            )
+        lengths = live.sum(axis=1, dtype=np.int64)
+        length = live.shape[1]
+        splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        if not length:
+            return cls(splits, length=0)
+        starts = live.argmax(axis=1).astype(np.int64)
+        lasts = length - 1 - live[:, ::-1].argmax(axis=1)
+        if np.array_equal(np.where(lengths > 0, lasts - starts + 1, 0), lengths):
+            return cls(splits, starts=starts, length=length)
+        columns = np.nonzero(live)[1]
+        return cls(splits, positions=columns - np.repeat(starts, lengths), starts=starts, length=length)
+
+    # ---- what follows from the splits; each is made once
+
+    @property
+    def nrows(self) -> int:
+        """B, the number of rows."""
+        return len(self.row_splits) - 1
+
+    @cached_property
+    def nvals(self) -> int:
+        """N, the number of live steps of all rows."""
+        return int(self.row_splits[-1])
+
+    @cached_property
+    def row_lengths(self) -> Int:
+        """(B,) number of live steps of each row."""
+        return np.diff(self.row_splits)
+
+    @cached_property
+    def max_row_length(self) -> int:
+        """Number of live steps of the longest row."""
+        return int(self.row_lengths.max(initial=0))
+
+    @cached_property
+    def value_rowids(self) -> Int:
+        """(N,) row of each step."""
+        return np.repeat(np.arange(self.nrows, dtype=np.int64), self.row_lengths)
+
+    @cached_property
+    def ranks(self) -> Int:
+        """(N,) how many live steps come before each step in its row."""
+        return self._plain_positions
+
+    @cached_property
+    def _plain_positions(self) -> Int:
+        return np.arange(self.nvals, dtype=np.int64) - np.repeat(self.row_splits[:-1], self.row_lengths)
+
+    @property
+    def positions(self) -> Int:
+        """(N,) place of each step in its row, counted from the row's first live step; holes count."""
+        return self._plain_positions if self._given_positions is None else self._given_positions
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether a step in the middle of some row is masked."""
+        return self._given_positions is not None
+
+    @cached_property
+    def extents(self) -> Int:
+        """(B,) places from the first to the last live step of each row; row_lengths where there are no holes."""
+        if self._given_positions is None:
+            return self.row_lengths
+        extents = np.zeros(self.nrows, np.int64)
+        full = self.row_lengths > 0
+        extents[full] = self._given_positions[self.row_splits[1:][full] - 1] + 1
+        return extents
+
+    @cached_property
+    def starts(self) -> Int:
+        """(B,) column of each row's first live step in the padded array that the rows came from, or 0."""
+        return np.zeros(self.nrows, np.int64) if self._given_starts is None else self._given_starts
+
+    @cached_property
+    def padded_length(self) -> int:
+        """T of the padded array that the rows came from, or else of the smallest that holds them."""
+        return int(self.extents.max(initial=0)) if self._given_length is None else self._given_length
+
+    @property
+    def came_padded(self) -> bool:
+        """Whether the rows came from a padded array."""
+        return self._given_length is not None
+
+    @cached_property
+    def is_uniform(self) -> bool:
+        """Whether every row holds all steps of a padded array: reshaping then does what gathering would."""
+        return (
+            not self.has_holes
+            and self.nvals == self.nrows * self.padded_length
+            and self.max_row_length * self.nrows == self.nvals
+        )
+
+    @cached_property
+    def padded_index(self) -> Int:
+        """(N,) place of each step in the padded array, reshaped to (B*T, ...)."""
+        return self.value_rowids * self.padded_length + self.starts[self.value_rowids] + self.positions
+
+    @cached_property
+    def mask(self) -> Bool:
+        """(B, T) True where the padded array holds a live step."""
+        live = np.zeros(self.nrows * self.padded_length, np.bool_)
+        live[self.padded_index] = True
+        return live.reshape(self.nrows, self.padded_length)
+
+    @cached_property
+    def unpad_index(self) -> Int:
+        """(B, L) step at each place of each row, L = max_row_length; N where the row has ended."""
+        table = np.full((self.nrows, self.max_row_length), self.nvals, np.int64)
+        table[self.value_rowids, self.ranks] = np.arange(self.nvals)
+        return table
+
+    @cached_property
+    def cu_seqlens(self) -> npt.NDArray[np.int32]:
+        """(B+1,) the splits as int32, as attention kernels want them."""
+        return self.row_splits.astype(np.int32)
+
+    @cached_property
+    def first_index(self) -> Int:
+        """(B,) first step of each row; N for an empty row."""
+        return np.where(self.row_lengths > 0, self.row_splits[:-1], self.nvals)
+
+    @cached_property
+    def last_index(self) -> Int:
+        """(B,) last step of each row; N for an empty row."""
+        return np.where(self.row_lengths > 0, self.row_splits[1:] - 1, self.nvals)
+
+    @cached_property
+    def reverse_index(self) -> Int:
+        """(N,) the step that stands at each place when every row is read backwards."""
+        ends = self.row_splits[:-1] + self.row_splits[1:] - 1
+        return np.repeat(ends, self.row_lengths) - np.arange(self.nvals, dtype=np.int64)
+
+    # ---- time-major order, for recurrent layers: step 0 of all rows, step 1 of all rows, ..., longest row first
+
+    @cached_property
+    def rows_by_length(self) -> Int:
+        """(B,) rows, longest first; equal ones in their order."""
+        return np.argsort(-self.row_lengths, kind="stable")
+
+    @cached_property
+    def rows_by_length_inverse(self) -> Int:
+        """(B,) where each row went in `rows_by_length`."""
+        inverse = np.empty(self.nrows, np.int64)
+        inverse[self.rows_by_length] = np.arange(self.nrows)
+        return inverse
+
+    @cached_property
+    def batch_sizes(self) -> Int:
+        """(L,) number of rows that are alive at each time step."""
+        counts = np.bincount(self.row_lengths, minlength=self.max_row_length + 1)
+        return self.nrows - np.cumsum(counts)[:-1][: self.max_row_length]
+
+    @cached_property
+    def time_major_inverse(self) -> Int:
+        """(N,) where each step went in time-major order."""
+        offsets = (
+            np.concatenate([np.zeros(1, np.int64), np.cumsum(self.batch_sizes)[:-1]])
+            if self.nvals
+            else self.batch_sizes
+        )
+        return offsets[self.ranks] + self.rows_by_length_inverse[self.value_rowids]
+
+    @cached_property
+    def time_major(self) -> Int:
+        """(N,) the step at each slot of time-major order."""
+        order = np.empty(self.nvals, np.int64)
+        order[self.time_major_inverse] = np.arange(self.nvals)
+        return order
+
+    @cached_property
+    def time_major_reverse(self) -> Int:
+        """(N,) the step at each slot of time-major order when every row is read backwards."""
+        return self.reverse_index[self.time_major]
+
+    @cached_property
+    def time_major_reverse_inverse(self) -> Int:
+        """(N,) where each step went in time-major order when every row is read backwards."""
+        return self.time_major_inverse[self.reverse_index]
+
+    @cached_property
+    def rectangles(self) -> tuple[Rectangle, ...]:
+        """Runs of time steps with the same live rows: the steps of time-major order, cut into dense blocks."""
+        sizes = self.batch_sizes
+        if not len(sizes):
+            return ()
+        edges = np.concatenate([[0], np.nonzero(np.diff(sizes))[0] + 1, [len(sizes)]])
+        firsts = np.concatenate([[0], np.cumsum(sizes)])
+        return tuple(
+            Rectangle(int(firsts[a]), int(b - a), int(sizes[a])) for a, b in itertools.pairwise(edges)
+        )
+
+    # ---- other partitions from this one
+
+    def same_steps(self, other: RowPartition) -> bool:
+        """Whether two partitions have the same rows with the same steps.
+
+        Args:
+            other: the other partition.
+
+        Returns:
+            True if values of one can stand beside values of the other.
+
+        Example:
+            >>> RowPartition([0, 2]).same_steps(RowPartition([0, 2]))
+            True
+        """
+        if self is other:
+            return True
+        return np.array_equal(self.row_splits, other.row_splits) and np.array_equal(self.positions, other.positions)
+
+    def select(self, keep: npt.ArrayLike) -> tuple[RowPartition, Int]:
+        """Mask some steps: keep only the others, at their places.
+
+        Args:
+            keep: (N,) bool, True for steps that stay.
+
+        Returns:
+            The new partition and the (M,) index of the steps that stay.
+
+        Raises:
+            MaskError: when `keep` is not one bool per step.
+
+        Example:
+            >>> rows, index = RowPartition([0, 3]).select([True, False, True])
+            >>> rows.positions.tolist(), index.tolist()
+            ([0, 2], [0, 2])
+        """
+        stays = np.asarray(keep)
+        if stays.shape != (self.nvals,) or stays.dtype != np.bool_:
+            raise MaskError(
+                explain(
+                    "mask of a ragged value",
+                    expected=f"one bool for each of {self.nvals} steps",
+                    got=f"shape {stays.shape}, dtype {stays.dtype}",
+                    fix="pass the mask of the same rows",
+                )
+            )
+        if stays.all():
+            return self, np.arange(self.nvals, dtype=np.int64)
+        index = np.nonzero(stays)[0]
+        lengths = np.bincount(self.value_rowids[index], minlength=self.nrows).astype(np.int64)
+        places = self.positions[index]
+        firsts = np.zeros(self.nrows, np.int64)
+        splits = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        full = lengths > 0
+        firsts[full] = places[splits[:-1][full]]
+        kept = RowPartition(
+            splits,
+            positions=places - np.repeat(firsts, lengths),
+            starts=self.starts + firsts,
+            length=self.padded_length,
+        )
+        # Steps of a value that never was padded have no array to go back to: their holes close up in lists.
+        if not self.came_padded:
+            kept._given_length = None
+            kept._given_starts = None
+        return kept, index
+
+    def take(self, rows: npt.ArrayLike) -> tuple[RowPartition, Int]:
+        """Pick rows, in any order.
+
+        Args:
+            rows: (C,) int.
+
+        Returns:
+            The partition of those rows and the (M,) index of their steps.
+
+        Example:
+            >>> rows, index = RowPartition([0, 2, 5]).take([1, 0])
+            >>> rows.row_splits.tolist(), index.tolist()
+            ([0, 3, 5], [2, 3, 4, 0, 1])
+        """
+        chosen = np.asarray(rows, dtype=np.int64).reshape(-1)
+        lengths = self.row_lengths[chosen]
+        index = _concat_ranges(self.row_splits[:-1][chosen], lengths)
+        picked = RowPartition(
+            np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+            positions=None if self._given_positions is None else self._given_positions[index],
+            starts=None if self._given_starts is None else self._given_starts[chosen],
+            length=self._given_length,
+        )
+        return picked, index
+
+    def resized(self, extents: npt.ArrayLike, change: Callable[[int], int], stride: int = 1) -> RowPartition:
+        """Make the partition of a layer's output when it gives every row another number of steps.
+
+        Args:
+            extents: (B,) new number of steps of each row.
+            change: the same change, for the padded length.
+            stride: how many input steps lie between two output steps; tells where a row begins in the padded array.
+
+        Returns:
+            The partition, without holes.
+
+        Example:
+            >>> RowPartition([0, 4, 6]).resized([2, 1], lambda n: n // 2, stride=2).row_splits.tolist()
+            [0, 2, 3]
+        """
+        lengths = np.asarray(extents, dtype=np.int64)
+        resized = RowPartition.from_lengths(lengths)
+        if self.came_padded:
+            length = max(int(change(self.padded_length)), int(lengths.max(initial=0)))
+            at_end = self.starts + self.extents == self.padded_length
+            latest = length - lengths
+            resized._given_starts = _frozen(np.where(at_end, latest, np.minimum(self.starts // stride, latest)))
+            resized._given_length = length
+        return resized
+
+    @cached_property
+    def _windows(self) -> dict[tuple[Any, ...], Windows]:
+        return {}
+
+    def windows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Windows:
+        """Say which steps each window of a convolution or pooling reads, every row alone.
+
+        Args:
+            size: K, taps of a window.
+            stride: places between two windows.
+            dilation: places between two taps.
+            padding: "valid", "same" or "causal"; the paddings are those of Keras, applied to each row.
+
+        Returns:
+            The windows. Output rows are these rows themselves when each step has its own window (stride 1, "same" or
+            "causal"), else new ones.
+
+        Example:
+            >>> RowPartition([0, 3, 4]).windows(2).index.tolist()
+            [[0, 1], [1, 2]]
+        """
+        key = (size, stride, dilation, padding)
+        if key not in self._windows:
+            self._windows[key] = self._make_windows(size, stride, dilation, padding)
+        return self._windows[key]
+
+    def _make_windows(self, size: int, stride: int, dilation: int, padding: str) -> Windows:
+        span = (size - 1) * dilation + 1
+
+        def out_length(n: Any) -> Any:
+            return np.maximum((n - span) // stride + 1, 0) if padding == "valid" else -(-n // stride)
+
+        extents = self.extents
+        if stride == 1 and padding != "valid":
+            rows, places, rowids = self, self.positions, self.value_rowids
+        else:
+            rows = self.resized(out_length(extents), lambda n: int(out_length(np.int64(n))), stride)
+            places, rowids = rows.positions, rows.value_rowids
+        if padding == "same":
+            before = np.maximum((out_length(extents) - 1) * stride + span - extents, 0) // 2
+        else:
+            before = np.full(self.nrows, span - 1 if padding == "causal" else 0, np.int64)
+        taps = places[:, None] * stride + np.arange(size) * dilation - before[rowids][:, None]
+        inside = (taps >= 0) & (taps < extents[rowids][:, None])
+        if self.has_holes:
+            firsts = np.cumsum(extents) - extents
+            table = np.full(int(extents.sum()) + 1, self.nvals, np.int64)
+            table[firsts[self.value_rowids] + self.positions] = np.arange(self.nvals)
+            index = table[np.where(inside, firsts[rowids][:, None] + taps, -1)]
+        else:
+            index = np.where(inside, self.row_splits[:-1][rowids][:, None] + taps, self.nvals)
+        return Windows(rows, index, inside.sum(axis=1, dtype=np.int64))
+
+    # ---- arrays on a device
+
+    def moved(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Give what `make` makes, made once for this partition.
+
+        Backends keep the arrays that they moved to a device here, so that they are moved once per batch.
+
+        Args:
+            key: a hashable name, the backend and device included.
+            make: called when there is nothing under that name yet.
+
+        Returns:
+            What `make` returned the first time.
+        """
+        if key not in self._moved:
+            self._moved[key] = make()
+        return self._moved[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "row_splits": self.row_splits,
+            "positions": self._given_positions,
+            "starts": self._given_starts,
+            "length": self._given_length,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        RowPartition.__init__(self, **state)
+
+    def __repr__(self) -> str:
+        lengths = np.array2string(self.row_lengths, threshold=8, edgeitems=3, separator=", ")
+        holes = ", holes" if self.has_holes else ""
+        return f"RowPartition({self.nrows} rows, {self.nvals} steps, lengths {lengths}{holes})"
+
+
+def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> None:
+    """Raise unless two partitions have the same rows with the same steps.
+
+    Args:
+        where: the operation, as the user knows it.
+        one: a partition.
+        other: another one.
+
+    Raises:
+        DataError: it names both, and the first row that differs.
+    """
+    if one.same_steps(other):
+        return
+    if one.nrows != other.nrows:
+        first = f"{one.nrows} rows against {other.nrows}"
+    elif (one.row_lengths != other.row_lengths).any():
+        row = int(np.nonzero(one.row_lengths != other.row_lengths)[0][0])
+        first = f"row {row} has {one.row_lengths[row]} steps on one side and {other.row_lengths[row]} on the other"
+    else:
+        row = int(one.value_rowids[np.nonzero(one.positions != other.positions)[0][0]])
+        first = f"row {row} has its masked steps at other places"
+    raise DataError(
+        explain(
+            where,
+            expected="two values with the same rows",
+            got=f"{one!r} and {other!r}: {first}",
+            fix="make both from the same row_splits, or pool one of them first",
+        )
+    )

@@ -1,0 +1,132 @@
+"""Targets and weights beside predictions: read at the live steps, or an error that shows the first row that differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from padless import backends
+from padless.backends.base import Backend
+from padless.errors import DataError, ShapeError, explain
+from padless.ragged import Ragged
+from padless.rows import RowPartition, require_same_steps
+
+Array = Any
+
+
+def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Array, Array, Array | None]:
+    """Bring targets and weights into the order of the predictions, packed.
+
+    Args:
+        where: the loss or metric, as the user knows it.
+        y_true: (B, ...) targets of predictions without rows. For a ragged prediction: a Ragged or a list with the same
+            row lengths, or a padded (B, T, ...), which is read at the live steps of the prediction.
+        y_pred: (B, ...), or a Ragged.
+        sample_weight: None, (B,) one weight per row, or one per step in any form that targets may have.
+
+    Returns:
+        Targets, predictions and weights as arrays with the same first axis: N steps, or B rows.
+
+    Raises:
+        DataError: when rows differ; it names the first that does.
+        ShapeError: when counts differ.
+    """
+    if not isinstance(y_pred, Ragged):
+        owner = backends.of(y_pred)
+        predictions = owner.asarray(y_pred)
+        targets = _dense(where, "targets", y_true, predictions, owner)
+        weights = None if sample_weight is None else _dense(where, "sample_weight", sample_weight, predictions, owner)
+        return targets, predictions, weights
+    owner = backends.of(y_pred.values)
+    targets = _packed(where, "targets", y_true, y_pred.rows, owner)
+    if sample_weight is None:
+        return targets, y_pred.values, None
+    flat = _row_weights(sample_weight, y_pred.rows)
+    weights = (
+        owner.asarray(flat) if flat is not None else _packed(where, "sample_weight", sample_weight, y_pred.rows, owner)
+    )
+    return targets, y_pred.values, weights
+
+
+def _row_weights(weight: Any, rows: RowPartition) -> Any:
+    """(B,) weights spread to the steps of each row; None when they are per step."""
+    if isinstance(weight, Ragged):
+        return None
+    if isinstance(weight, list) and weight and hasattr(weight[0], "__len__"):
+        return None
+    host = backends.of(weight).to_host(weight)
+    if host.ndim == 1 or (host.ndim == 2 and host.shape[1] == 1 and rows.padded_length != 1):
+        flat = host.reshape(-1)
+        if len(flat) != rows.nrows:
+            raise ShapeError(
+                explain(
+                    "sample_weight",
+                    expected=f"one weight for each of {rows.nrows} rows, or one per step",
+                    got=f"shape {host.shape}",
+                    fix="an array (B,), or a list of lists with the same row lengths as the targets",
+                )
+            )
+        return flat[rows.value_rowids]
+    return None
+
+
+def _dense(where: str, what: str, value: Any, predictions: Array, owner: Backend) -> Array:
+    if isinstance(value, Ragged):
+        raise DataError(
+            explain(
+                f"{where}, {what}",
+                expected=f"one entry for each prediction, whose shape is {tuple(predictions.shape)}: it has no rows",
+                got=repr(value),
+                fix="one target per sequence, or a model that keeps the rows (return_sequences=True, no pooling)",
+            )
+        )
+    array = owner.asarray(np.asarray(value) if isinstance(value, list | tuple) else value)
+    if array.ndim and predictions.ndim and array.shape[0] != predictions.shape[0]:
+        raise ShapeError(
+            explain(
+                f"{where}, {what}",
+                expected=f"{predictions.shape[0]} entries, as many as predictions",
+                got=f"{array.shape[0]} (shape {tuple(array.shape)})",
+                fix="one entry for each row",
+            )
+        )
+    return array
+
+
+def _packed(where: str, what: str, value: Any, rows: RowPartition, owner: Backend) -> Array:
+    if isinstance(value, list | tuple) and (not value or hasattr(value[0], "__len__")):
+        value = Ragged.from_list(value)
+    if isinstance(value, Ragged):
+        if value.rows.came_padded and rows.came_padded and value.rows.padded_length == rows.padded_length:
+            require_same_steps(f"{where}, {what}", rows, value.rows)
+        elif not np.array_equal(value.rows.row_splits, rows.row_splits):
+            # Lists know nothing of holes: the same number of live steps in each row is all they can promise.
+            require_same_steps(f"{where}, {what}", rows, value.rows)
+        return owner.asarray(value.values)
+    array = owner.asarray(value)
+    if array.ndim < 2 or array.shape[0] != rows.nrows or array.shape[1] < int(rows.extents.max(initial=0)):
+        raise DataError(
+            explain(
+                f"{where}, {what}",
+                expected=f"one entry for each step of {rows!r}: the predictions have rows",
+                got=f"an array of shape {tuple(array.shape)}",
+                fix="a list of lists or a Ragged with the same row lengths, or a padded array (B, T); to predict once "
+                "per sequence, pool first or leave return_sequences=False",
+            )
+        )
+    length = int(array.shape[1])
+    flat = owner.xp.reshape(array, (rows.nrows * length, *array.shape[2:]))
+    if length == rows.padded_length:
+        return flat if rows.is_uniform else owner.xp.take(flat, owner.index(rows, "padded_index"), axis=0)
+    if rows.came_padded:
+        raise DataError(
+            explain(
+                f"{where}, {what}",
+                expected=f"{rows.padded_length} steps, as the padded predictions have",
+                got=f"{length}",
+                fix="pad the targets exactly as the inputs",
+            )
+        )
+    index = rows.value_rowids * length + rows.positions
+    return owner.xp.take(flat, owner.asarray(index), axis=0)
