@@ -1,0 +1,80 @@
+"""padless: deep learning with the Keras API, for sequences of unequal length.
+
+Padding never changes an answer, a mask is never lost, padding costs nothing, and who knows Keras is at home.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from padless import backends as backends
+from padless.backends import backend as backend
+from padless.backends import set_backend as set_backend
+from padless.errors import ArgumentError as ArgumentError
+from padless.errors import DataError as DataError
+from padless.errors import MaskError as MaskError
+from padless.errors import PadlessError as PadlessError
+from padless.errors import ShapeError as ShapeError
+from padless.ragged import Ragged as Ragged
+from padless.row_ops import row_first as row_first
+from padless.row_ops import row_last as row_last
+from padless.row_ops import row_max as row_max
+from padless.row_ops import row_mean as row_mean
+from padless.row_ops import row_reverse as row_reverse
+from padless.row_ops import row_sum as row_sum
+from padless.row_ops import spread as spread
+from padless.rows import RowPartition as RowPartition
+
+if TYPE_CHECKING:
+    from padless import activations as activations
+    from padless import callbacks as callbacks
+    from padless import constraints as constraints
+    from padless import initializers as initializers
+    from padless import layers as layers
+    from padless import losses as losses
+    from padless import metrics as metrics
+    from padless import models as models
+    from padless import optimizers as optimizers
+    from padless import preprocessing as preprocessing
+    from padless import regularizers as regularizers
+    from padless import schedules as schedules
+    from padless import testing as testing
+    from padless import utils as utils
+    from padless.graph import Input as Input
+    from padless.layer import Layer as Layer
+    from padless.model import Model as Model
+    from padless.model import Sequential as Sequential
+    from padless.saving import load_model as load_model
+    from padless.saving import register as register
+
+__version__ = "0.1.0"
+
+# What most programs use is imported when it is first named, so that `import padless` stays quick.
+_LAZY = {
+    "Input": "padless.graph",
+    "Layer": "padless.layer",
+    "Model": "padless.model",
+    "Sequential": "padless.model",
+    "load_model": "padless.saving",
+    "register": "padless.saving",
+}
+_MODULES = (
+    "activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
+    "preprocessing", "regularizers", "schedules", "testing", "utils",
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"padless.{name}")
+    else:
+        raise AttributeError(f"module 'padless' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_MODULES})

@@ -1,0 +1,459 @@
+"""From what a user has to batches: lists, Ragged, padded arrays, tensors, and anything that yields batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from padless import backends
+from padless.errors import DataError, DTypeError, explain
+from padless.layer import Layer
+from padless.ragged import Ragged
+
+Int = npt.NDArray[np.int64]
+
+
+class EmptyRowsWarning(UserWarning):
+    """Some rows of the data have no steps: texts whose words are all unknown, for example."""
+
+
+class Batch(NamedTuple):
+    """What one training step reads.
+
+    Attributes:
+        x: the input: a Ragged, an array, or a tuple or dict of these.
+        y: the targets, or None.
+        weight: weights per row or per step, or None.
+        first_row: index of the first row in the data, or None when rows were shuffled or came in a stream.
+    """
+
+    x: Any
+    y: Any = None
+    weight: Any = None
+    first_row: int | None = None
+
+    @property
+    def nrows(self) -> int:
+        """Number of rows."""
+        return count_rows(self.x)
+
+    @property
+    def nsteps(self) -> int:
+        """Number of real steps; of rows, where the input has no steps."""
+        return count_steps(self.x)
+
+
+def count_rows(x: Any) -> int:
+    """Number of rows of an input.
+
+    Args:
+        x: a Ragged, an array, or a tuple, list or dict of these.
+
+    Returns:
+        B.
+    """
+    if isinstance(x, dict):
+        return count_rows(next(iter(x.values())))
+    if isinstance(x, tuple):
+        return count_rows(x[0])
+    return len(x)
+
+
+def count_steps(x: Any) -> int:
+    """Number of real steps of an input.
+
+    Args:
+        x: a Ragged, an array, or a tuple, list or dict of these.
+
+    Returns:
+        N; for an array, rows times its second axis.
+    """
+    if isinstance(x, dict):
+        return max(count_steps(value) for value in x.values())
+    if isinstance(x, tuple):
+        return max(count_steps(value) for value in x)
+    if isinstance(x, Ragged):
+        return x.rows.nvals
+    shape: tuple[int, ...] = tuple(getattr(x, "shape", (len(x),)))
+    return int(shape[0]) * (int(shape[1]) if len(shape) > 2 or (len(shape) == 2 and x.dtype.kind in "iu") else 1)
+
+
+class Column(Protocol):
+    """One input or target of all rows."""
+
+    nrows: int
+
+    def take(self, rows: Int) -> Any:
+        """The entries of some rows."""
+
+
+class RaggedColumn:
+    """Sequences of unequal length, packed once."""
+
+    def __init__(self, data: Ragged) -> None:
+        self.data = data
+        self.nrows = len(data)
+
+    def take(self, rows: Int) -> Any:
+        """The sequences of some rows."""
+        return self.data[rows]
+
+    def empty_rows(self) -> Int:
+        """Rows without steps."""
+        return np.nonzero(self.data.rows.row_lengths == 0)[0]
+
+
+class ArrayColumn:
+    """An array whose first axis is the rows."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self.nrows = int(data.shape[0])
+
+    def take(self, rows: Int) -> Any:
+        """The entries of some rows."""
+        return self.data[rows]
+
+
+class PaddedColumn(ArrayColumn):
+    """A padded array in front of a layer that finds the padding: packed on the host, batch by batch."""
+
+    def __init__(self, data: Any, layer: Layer) -> None:
+        super().__init__(data)
+        self.layer = layer
+
+    def _mask(self, x: Any) -> npt.NDArray[np.bool_]:
+        mask = self.layer.compute_mask(x)  # type: ignore[attr-defined]
+        return np.asarray(self.layer.backend.to_host(mask))
+
+    def take(self, rows: Int) -> Any:
+        """The sequences of some rows."""
+        x = self.data[rows]
+        return Ragged.from_padded(x, self._mask(x))
+
+    def empty_rows(self) -> Int:
+        """Rows without steps."""
+        blocks = [~self._mask(self.data[at : at + 4096]).any(axis=1) for at in range(0, self.nrows, 4096)]
+        return np.nonzero(np.concatenate(blocks))[0] if blocks else np.zeros(0, np.int64)
+
+
+def column(what: str, data: Any, mask_maker: Layer | None = None) -> Column:
+    """Make a column of what a user gives.
+
+    Args:
+        what: such as "x", for errors.
+        data: a list of sequences or of numbers, a Ragged, an array, a tensor, or a pandas column.
+        mask_maker: the layer that finds padding, if data are a padded array in front of one.
+
+    Returns:
+        The column.
+
+    Raises:
+        DTypeError: when it is nothing of the kind.
+    """
+    if isinstance(data, Ragged):
+        return RaggedColumn(data.numpy())
+    if isinstance(data, list | tuple):
+        if any(isinstance(item, str) for item in data[:8]):
+            raise DTypeError(
+                explain(
+                    what,
+                    expected="numbers",
+                    got="texts",
+                    fix="Tokenizer().texts_to_sequences(texts) makes ids of words",
+                )
+            )
+        if any(hasattr(item, "__len__") or getattr(item, "ndim", 0) for item in data):
+            rows = [np.asarray(backends.of(item).to_host(item)) if hasattr(item, "shape") else item for item in data]
+            return RaggedColumn(Ragged.from_list(rows))
+        return ArrayColumn(np.asarray(data))
+    if hasattr(data, "to_numpy"):  # pandas, polars
+        data = data.to_numpy()
+    if getattr(data, "dtype", None) == np.dtype(object):
+        return column(what, list(data), mask_maker)
+    if not getattr(data, "ndim", 0):
+        raise DTypeError(
+            explain(
+                what,
+                expected="a list of sequences, a Ragged or an array",
+                got=type(data).__name__,
+                fix="np.asarray(data)",
+            )
+        )
+    host = backends.of(data).to_host(data)
+    if host.dtype == np.float64:
+        host = host.astype(np.float32)
+    return PaddedColumn(host, mask_maker) if mask_maker is not None and host.ndim > 1 else ArrayColumn(host)
+
+
+class Table:
+    """Rows that are all at hand.
+
+    Args:
+        x: the inputs: one, or a tuple or dict for a model with several.
+        y: the targets, or None.
+        weight: (B,) weights, or weights per step, or None.
+        batch_size: rows of a batch.
+        mask_maker: the layer that finds padding in padded arrays, if the model begins with one.
+
+    Raises:
+        DataError: when counts differ, or there are no rows.
+    """
+
+    def __init__(
+        self, x: Any, y: Any = None, weight: Any = None, batch_size: int = 32, mask_maker: Layer | None = None
+    ) -> None:
+        self.inputs: Any
+        if isinstance(x, tuple):
+            self.inputs = tuple(column(f"x[{at}]", part, mask_maker) for at, part in enumerate(x))
+            columns = {f"x[{at}]": part for at, part in enumerate(self.inputs)}
+        elif isinstance(x, dict):
+            self.inputs = {key: column(f"x[{key!r}]", part, mask_maker) for key, part in x.items()}
+            columns = {f"x[{key!r}]": part for key, part in self.inputs.items()}
+        else:
+            self.inputs = column("x", x, mask_maker)
+            columns = {"x": self.inputs}
+        self.targets = None if y is None else column("y", y)
+        self.weights = None if weight is None else column("sample_weight", weight)
+        columns.update({k: v for k, v in (("y", self.targets), ("sample_weight", self.weights)) if v is not None})
+        counts = {name: part.nrows for name, part in columns.items()}
+        if len(set(counts.values())) != 1:
+            raise DataError(
+                explain(
+                    "the data",
+                    expected="as many rows in each part",
+                    got=", ".join(f"{count} in {name}" for name, count in counts.items()),
+                    fix="one target (and one weight) for each sequence",
+                )
+            )
+        self.nrows = next(iter(counts.values()))
+        if not self.nrows:
+            raise DataError(
+                explain("the data", expected="at least one row", got="none", fix="check how the data were read")
+            )
+        if batch_size < 1:
+            raise DataError(
+                explain("batch_size", expected="a number from 1 on", got=str(batch_size), fix="batch_size=32")
+            )
+        self.batch_size = batch_size
+        self._columns = columns
+
+    def __len__(self) -> int:
+        """Number of batches of an epoch."""
+        return -(-self.nrows // self.batch_size)
+
+    def warn_of_empty_rows(self) -> None:
+        """Warn, with their number and the index of the first, when rows of the input have no steps."""
+        for name, part in self._columns.items():
+            if name.startswith("x") and isinstance(part, RaggedColumn | PaddedColumn):
+                empty = part.empty_rows()
+                if len(empty):
+                    warnings.warn(
+                        f"{len(empty)} of {self.nrows} rows of {name} have no steps; the first is row {empty[0]}. "
+                        "They are legal: sums, means, maxima over none give 0, recurrent layers their initial state.",
+                        EmptyRowsWarning,
+                        stacklevel=4,
+                    )
+
+    def batch(self, rows: Int, first_row: int | None = None) -> Batch:
+        """Make a batch of some rows.
+
+        Args:
+            rows: their indices.
+            first_row: of the batch in the data, when they are in order.
+
+        Returns:
+            The batch, on the host.
+        """
+        if isinstance(self.inputs, tuple):
+            x: Any = tuple(part.take(rows) for part in self.inputs)
+        elif isinstance(self.inputs, dict):
+            x = {key: part.take(rows) for key, part in self.inputs.items()}
+        else:
+            x = self.inputs.take(rows)
+        y = None if self.targets is None else self.targets.take(rows)
+        weight = None if self.weights is None else self.weights.take(rows)
+        return Batch(x, y, weight, first_row)
+
+    def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
+        """Give the batches of one epoch.
+
+        Args:
+            shuffle: draws the order; None keeps it.
+
+        Yields:
+            The batches.
+        """
+        order = np.arange(self.nrows) if shuffle is None else shuffle.permutation(self.nrows)
+        for at in range(0, self.nrows, self.batch_size):
+            yield self.batch(order[at : at + self.batch_size], at if shuffle is None else None)
+
+    def split(self, fraction: float) -> tuple[Table, Table]:
+        """Cut the last rows off, before any shuffling, as Keras does.
+
+        Args:
+            fraction: share of the rows that is cut off.
+
+        Returns:
+            The rest and the part that was cut off.
+
+        Raises:
+            DataError: when one of them would be empty.
+        """
+        at = int(self.nrows * (1 - fraction))
+        if not 0 < at < self.nrows:
+            raise DataError(
+                explain(
+                    f"validation_split={fraction}",
+                    expected="a share that leaves rows on both sides",
+                    got=f"{self.nrows} rows, cut at {at}",
+                    fix="validation_split=0.2, or more data",
+                )
+            )
+        return self._part(np.arange(at)), self._part(np.arange(at, self.nrows))
+
+    def _part(self, rows: Int) -> Table:
+        part = object.__new__(Table)
+        picked = {name: _cut(col, rows) for name, col in self._columns.items()}
+        part.__dict__.update(self.__dict__)
+        part._columns = picked
+        part.nrows = len(rows)
+        part.targets, part.weights = picked.get("y"), picked.get("sample_weight")
+        if isinstance(self.inputs, tuple):
+            part.inputs = tuple(picked[f"x[{at}]"] for at in range(len(self.inputs)))
+        elif isinstance(self.inputs, dict):
+            part.inputs = {key: picked[f"x[{key!r}]"] for key in self.inputs}
+        else:
+            part.inputs = picked["x"]
+        return part
+
+
+def _cut(col: Any, rows: Int) -> Any:
+    if isinstance(col, RaggedColumn):
+        return RaggedColumn(col.data[rows])
+    if isinstance(col, PaddedColumn):
+        return PaddedColumn(col.data[rows], col.layer)
+    return ArrayColumn(col.data[rows])
+
+
+class Stream:
+    """Batches that come one by one, from a generator, a DataLoader or anything else that can be iterated.
+
+    Args:
+        source: yields x, (x, y) or (x, y, sample_weight).
+        steps: batches of an epoch; needed for a generator without end.
+        mask_maker: the layer that finds padding in padded arrays, if the model begins with one.
+    """
+
+    def __init__(self, source: Iterable[Any], steps: int | None = None, mask_maker: Layer | None = None) -> None:
+        self.source = source
+        self.steps = steps
+        self.mask_maker = mask_maker
+        self._iterator: Iterator[Any] | None = None
+        self._once = iter(source) is source
+
+    def __len__(self) -> int:
+        """Number of batches of an epoch, 0 if nobody knows."""
+        if self.steps is not None:
+            return self.steps
+        return len(self.source) if isinstance(self.source, Sized) else 0
+
+    def warn_of_empty_rows(self) -> None:
+        """Nothing is known of rows to come."""
+
+    def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
+        """Give the batches of one epoch.
+
+        Args:
+            shuffle: not used: who makes the batches orders them.
+
+        Yields:
+            The batches.
+
+        Raises:
+            DataError: when the source ends before the epoch does, or yields nothing at all.
+        """
+        if self._iterator is None or not (self._once or self.steps):
+            self._iterator = iter(self.source)
+        done = 0
+        while self.steps is None or done < self.steps:
+            try:
+                item = next(self._iterator)
+            except StopIteration:
+                if self.steps is not None and not self._once and done == 0:
+                    self._iterator = iter(self.source)
+                    item = next(self._iterator, None)
+                    if item is None:
+                        break
+                elif self.steps is None and done:
+                    return
+                else:
+                    break
+            done += 1
+            yield self._batch(item)
+        if self.steps is None or done < self.steps:
+            raise DataError(
+                explain(
+                    "the batches of an epoch",
+                    expected=f"{self.steps} batches" if self.steps else "at least one batch",
+                    got=f"{done}, then the generator ended",
+                    fix="let it run on (while True: ...), or give fewer steps_per_epoch or epochs; "
+                    "the training so far is kept in the weights and in model.history",
+                )
+            )
+
+    def _batch(self, item: Any) -> Batch:
+        parts = item if isinstance(item, tuple) else (item,)
+        if not 1 <= len(parts) <= 3:
+            raise DataError(
+                explain(
+                    "a batch",
+                    expected="x, (x, y) or (x, y, sample_weight)",
+                    got=f"a tuple of {len(parts)}",
+                    fix="yield x, y",
+                )
+            )
+        x, y, weight = (*parts, None, None)[:3]
+        table = Table(x, y, weight, mask_maker=self.mask_maker)
+        return table.batch(np.arange(table.nrows))
+
+
+Source = Table | Stream
+
+
+def source_of(
+    x: Any, y: Any, weight: Any, *, batch_size: int | None, steps: int | None, mask_maker: Layer | None, several: bool
+) -> Source:
+    """Make a source of batches of the arguments of `fit`.
+
+    Args:
+        x: the inputs, or something that yields batches.
+        y: the targets.
+        weight: the sample weights.
+        batch_size: rows of a batch; 32 by default.
+        steps: batches of an epoch, or None for all.
+        mask_maker: the layer that finds padding, if the model begins with one.
+        several: whether the model has several inputs, so that a list is a list of inputs.
+
+    Returns:
+        The source.
+    """
+    if several and isinstance(x, list):
+        x = tuple(x)
+    yields = not isinstance(x, list | tuple | dict | Ragged) and not hasattr(x, "shape") and hasattr(x, "__iter__")
+    if yields and not hasattr(x, "to_numpy"):
+        if y is not None or weight is not None:
+            raise DataError(
+                explain(
+                    "fit",
+                    expected="targets inside the batches of a generator",
+                    got="y= or sample_weight= beside it",
+                    fix="yield x, y",
+                )
+            )
+        return Stream(x, steps, mask_maker)
+    return Table(x, y, weight, batch_size or 32, mask_maker)

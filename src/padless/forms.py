@@ -1,0 +1,126 @@
+"""The forms that data come in, and the way back: list in, list out; padded in, padded out; Ragged in, Ragged out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from padless import backends
+from padless.backends.base import Backend
+from padless.errors import DTypeError, MaskError, PadlessError, explain
+from padless.ragged import Ragged
+
+Array = Any
+
+
+class Form:
+    """How to turn a result into the form that the input had.
+
+    Args:
+        undo: applied to every Ragged in the result.
+    """
+
+    def __init__(self, undo: Callable[[Ragged], Any] | None = None) -> None:
+        self.undo = undo
+
+    def leave(self, result: Any) -> Any:
+        """Give a result the form that the input had.
+
+        Args:
+            result: a value, or a tuple, list or dict of values.
+
+        Returns:
+            The same, with every Ragged in the input's form.
+        """
+        if self.undo is None:
+            return result
+        if isinstance(result, tuple | list):
+            return type(result)(self.leave(part) for part in result)
+        if isinstance(result, dict):
+            return {key: self.leave(part) for key, part in result.items()}
+        return self.undo(result) if isinstance(result, Ragged) else result
+
+
+AS_IT_IS = Form()
+AS_LIST = Form(list)
+AS_PADDED = Form(Ragged.to_padded)
+
+
+def enter(x: Any, mask: Any, backend: Backend, place: str) -> tuple[Any, Form]:
+    """Turn what a user gives into a Ragged or an array of the backend.
+
+    Args:
+        x: a list of sequences, a Ragged, or an array of any framework.
+        mask: (B, T) bool beside a padded array or a Ragged made of one; or None.
+        backend: whose arrays are wanted.
+        place: for errors.
+
+    Returns:
+        The value, and the form that results must have.
+
+    Raises:
+        MaskError: when a mask comes with a value that cannot have one.
+        DTypeError: when x is nothing of the kind.
+    """
+    if isinstance(x, Ragged):
+        moved = x if backend.is_array(x.values) else x.with_values(backend.asarray(x.values))
+        return (moved if mask is None else narrowed(moved, mask, place)), AS_IT_IS
+    if isinstance(x, list | tuple):
+        if mask is not None:
+            raise MaskError(
+                explain(
+                    place,
+                    expected="no mask beside a list of sequences",
+                    got="one",
+                    fix="leave it out: lists have no padding",
+                )
+            )
+        value = Ragged.from_list(x)
+        return value.with_values(backend.asarray(value.values)), AS_LIST
+    if not hasattr(x, "shape"):
+        raise DTypeError(
+            explain(
+                place, expected="a list of sequences, a Ragged or an array", got=type(x).__name__, fix="np.asarray(x)"
+            )
+        )
+    if getattr(x, "is_nested", False):
+        return Ragged.from_nested(x), AS_IT_IS
+    array = backend.asarray(x if backend.is_array(x) else backends.of(x).to_host(x))
+    if mask is None:
+        return array, AS_IT_IS
+    try:
+        return Ragged.from_padded(array, mask), AS_PADDED
+    except PadlessError as wrong:
+        raise type(wrong)(f"{place}: {wrong}") from None
+
+
+def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
+    """Mask some steps of a ragged value, too.
+
+    Args:
+        x: (B, None, ...).
+        mask: (B, T) bool for the padded array that x came from, or (N,) for its steps, or a Ragged of bools.
+        place: for errors.
+
+    Returns:
+        The value without the masked steps.
+    """
+    if isinstance(mask, Ragged):
+        mask = mask.values
+    live = backends.of(mask).to_host(mask)
+    if live.ndim == 2:
+        if live.shape != (x.rows.nrows, x.rows.padded_length):
+            raise MaskError(
+                explain(
+                    place,
+                    expected=f"a mask of shape {(x.rows.nrows, x.rows.padded_length)}",
+                    got=f"shape {live.shape}",
+                    fix="the mask of the same padded array, or none: rows know which steps are real",
+                )
+            )
+        live = live.reshape(-1)[x.rows.padded_index]
+    rows, index = x.rows.select(live.astype(bool))
+    if rows is x.rows:
+        return x
+    owner = backends.of(x.values)
+    return Ragged(owner.xp.take(x.values, owner.asarray(index), axis=0), rows)

@@ -1,0 +1,274 @@
+"""Functional models: layers called on symbols make nodes; a model runs its nodes in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from padless import backends
+from padless.errors import ArgumentError, MaskError, NotThereYetError, ShapeError, explain
+from padless.layer import calling
+from padless.ragged import Ragged
+from padless.rows import RowPartition
+from padless.spec import Symbol
+
+if TYPE_CHECKING:
+    from padless.layer import Layer
+
+_STANDIN_LENGTHS = (2, 3, 1)
+
+
+class Node:
+    """One call of a layer on symbols.
+
+    Args:
+        layer: the layer.
+        arguments: what it was called with: (positional, keyword), symbols among them.
+    """
+
+    def __init__(self, layer: Layer, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+        self.layer = layer
+        self.arguments = arguments
+        self.outputs: Any = None
+
+    @property
+    def parents(self) -> list[Symbol]:
+        """The symbols that the layer was called with."""
+        return symbols_in(self.arguments)
+
+
+def symbols_in(tree: Any) -> list[Symbol]:
+    """All symbols in nested tuples, lists and dicts, in order.
+
+    Args:
+        tree: a symbol, or a container of them and of anything else.
+
+    Returns:
+        The symbols.
+    """
+    found: list[Symbol] = []
+    replace(tree, lambda symbol: found.append(symbol))
+    return found
+
+
+def replace(tree: Any, function: Callable[[Symbol], Any]) -> Any:
+    """Put something else in the place of each symbol in nested tuples, lists and dicts.
+
+    Args:
+        tree: a symbol, or a container of them and of anything else.
+        function: gives what stands for a symbol.
+
+    Returns:
+        A new tree.
+    """
+    if isinstance(tree, Symbol):
+        return function(tree)
+    if isinstance(tree, list | tuple):
+        return type(tree)(replace(part, function) for part in tree)
+    if isinstance(tree, dict):
+        return {key: replace(part, function) for key, part in tree.items()}
+    return tree
+
+
+def apply(layer: Layer, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[str, Any]) -> Any:
+    """Call a layer on symbols: find the shape of the output on stand-ins, and note the call.
+
+    Args:
+        layer: the layer; it is built by this.
+        x: a symbol or a list of symbols.
+        args: further arguments, symbols among them.
+        mask: must be None: rows travel with the value.
+        kwargs: further arguments, symbols among them.
+
+    Returns:
+        The output as a symbol, or as a list or tuple of symbols.
+    """
+    if mask is not None:
+        raise MaskError(
+            explain(
+                layer.place,
+                expected="no mask beside a symbol: rows travel with the value",
+                got="mask=...",
+                fix="leave it out; Masking() or Embedding(mask_zero=True) before this layer makes the mask",
+            )
+        )
+    node = Node(layer, ((x, *args), kwargs))
+    positional, keyword = replace(node.arguments, lambda symbol: symbol.standin)
+    if layer.merges and not isinstance(x, list | tuple):
+        raise ArgumentError(
+            explain(
+                layer.place, expected="a list of symbols", got="one symbol", fix=f"{type(layer).__name__}()([a, b])"
+            )
+        )
+    with layer.backend.no_gradient(), calling(tracing=True):
+        y = layer._run(*positional, **keyword)
+    parts = list(y) if isinstance(y, list | tuple) else [y]
+    made = [Symbol(part, node, at, layer.name) for at, part in enumerate(parts)]
+    node.outputs = type(y)(made) if isinstance(y, list | tuple) else made[0]
+    return node.outputs
+
+
+def nodes_between(inputs: Iterable[Symbol], outputs: Iterable[Symbol]) -> list[Node]:
+    """The nodes that lead from inputs to outputs, each after the ones it needs.
+
+    Args:
+        inputs: where data come in.
+        outputs: what is wanted.
+
+    Returns:
+        The nodes in an order in which they can run.
+
+    Raises:
+        ArgumentError: when an output depends on an Input that is not among the inputs.
+    """
+    known = {id(symbol) for symbol in inputs}
+    order: list[Node] = []
+    done: set[int] = set()
+    stack: list[tuple[Symbol, bool]] = [(symbol, False) for symbol in reversed(list(outputs))]
+    while stack:
+        symbol, children_done = stack.pop()
+        if id(symbol) in known:
+            continue
+        node = symbol.node
+        if node is None:
+            raise ArgumentError(
+                explain(
+                    "Model(inputs, outputs)",
+                    expected="every Input that the outputs depend on among the inputs",
+                    got=f"outputs that need {symbol!r} too",
+                    fix="add it to inputs",
+                )
+            )
+        if id(node) in done:
+            continue
+        if children_done:
+            done.add(id(node))
+            order.append(node)
+        else:
+            stack.append((symbol, True))
+            stack.extend((parent, False) for parent in reversed(node.parents))
+    return order
+
+
+def run(nodes: list[Node], values: dict[int, Any], outputs: Any) -> Any:
+    """Compute outputs from the values of the inputs.
+
+    Args:
+        nodes: in running order.
+        values: by id of the symbol; is filled.
+        outputs: a symbol or a container of symbols.
+
+    Returns:
+        The outputs, in the same container.
+    """
+    for node in nodes:
+        positional, keyword = replace(node.arguments, lambda symbol: values[id(symbol)])
+        y = node.layer._run(*positional, **keyword)
+        if isinstance(node.outputs, Symbol):
+            values[id(node.outputs)] = y
+        else:
+            for symbol, part in zip(node.outputs, y, strict=True):
+                values[id(symbol)] = part
+    return replace(outputs, lambda symbol: values[id(symbol)])
+
+
+def standin(shape: tuple[int | None, ...], dtype: str, *, ragged: bool = False) -> Any:
+    """Make a tiny value with given features.
+
+    Args:
+        shape: without the batch axis; the first may be None.
+        dtype: name.
+        ragged: whether to make rows although the first axis has a size.
+
+    Returns:
+        A Ragged of three unequal rows if the first axis is None, else an array of three equal ones.
+    """
+    backend = backends.current()
+    if any(n is None for n in shape[1:]):
+        raise NotThereYetError(
+            explain(
+                f"Input(shape={shape})",
+                expected="at most one axis that varies, the first after the batch",
+                got=f"{sum(n is None for n in shape)} of them",
+                fix="give the other axes a size",
+            )
+        )
+    if ragged or (shape and shape[0] is None):
+        rows = RowPartition.from_lengths(_STANDIN_LENGTHS)
+        return Ragged(backend.asarray(np.ones((rows.nvals, *shape[1:])), dtype), rows)
+    return backend.asarray(np.ones((len(_STANDIN_LENGTHS), *shape)), dtype)
+
+
+def Input(
+    shape: tuple[int | None, ...] | None = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    *,
+    batch_shape: tuple[int | None, ...] | None = None,
+    name: str | None = None,
+    ragged: bool = False,
+    like: Symbol | None = None,
+) -> Symbol:
+    """Say where data enter a model.
+
+    Args:
+        shape: of one row, such as (None, 16) for sequences of 16 features, or (None,) for sequences of ids. Any form of
+            data fits: lists, Ragged, padded arrays; rows are there if what comes has them, or if `Masking` or
+            `Embedding(mask_zero=True)` finds them.
+        batch_size: not needed; any number of rows fits.
+        dtype: name; "float32" by default.
+        batch_shape: shape with the batch axis, in place of `shape`.
+        name: for the summary.
+        ragged: promise that what comes has rows, so that a layer that cannot read them is found at once.
+        like: another Input that always comes with the same rows. Checked per batch.
+
+    Returns:
+        A symbol to call layers on.
+
+    Raises:
+        ShapeError: when no shape is given, or a shape without a sequence axis is said to be ragged.
+
+    Example:
+        >>> from padless import Input, Model, layers
+        >>> x = Input(shape=(None, 4))
+        >>> model = Model(x, layers.GlobalMaxPooling1D()(layers.LSTM(8, return_sequences=True)(x)))
+        >>> [tuple(y.shape) for y in [model([[[1.0, 2.0, 3.0, 4.0]], []])]]
+        [(2, 8)]
+    """
+    if shape is None:
+        if batch_shape is None:
+            raise ShapeError(
+                explain(
+                    "Input", expected="a shape", got="none", fix="Input(shape=(None, 16)), or shape=(None,) for ids"
+                )
+            )
+        shape = tuple(batch_shape[1:])
+    elif not isinstance(shape, list | tuple):
+        raise ShapeError(explain("Input", expected="a tuple", got=repr(shape), fix=f"Input(shape=({shape},))"))
+    if ragged and (not shape or shape[0] is not None):
+        raise ShapeError(
+            explain(
+                f"Input(shape={shape}, ragged=True)",
+                expected="None as first axis",
+                got=f"{shape}",
+                fix="shape=(None, D)",
+            )
+        )
+    symbol = Symbol(standin(tuple(shape), dtype or "float32"), name=name or "input")
+    symbol.given_shape = (None, *shape)
+    symbol.must_be_ragged = ragged
+    if like is not None:
+        if not isinstance(like.standin, Ragged) or not isinstance(symbol.standin, Ragged):
+            raise ShapeError(
+                explain(
+                    "Input(like=...)",
+                    expected="two inputs of sequences",
+                    got=f"{symbol!r} like {like!r}",
+                    fix="shape=(None, D)",
+                )
+            )
+        symbol.standin = Ragged(symbol.standin.values, like.standin.rows)
+        symbol.like = like
+    return symbol

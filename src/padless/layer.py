@@ -1,0 +1,771 @@
+"""Layer: weights, build, and the one branch on how a layer reads rows."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import inspect
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from padless import backends, constraints, initializers, regularizers
+from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetError, ShapeError, explain, nearest
+from padless.forms import Form, enter
+from padless.ragged import Ragged
+from padless.rows import require_same_steps
+from padless.spec import Spec, Symbol
+
+Array = Any
+View = Literal["steps", "ragged", "padded"]
+
+_NOT_YET = ("activity_regularizer", "quantization_config", "lora_rank", "lora_alpha")
+_names: Counter[str] = Counter()
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a call inside a model knows of the call of the model."""
+
+    training: bool = False
+    tracing: bool = False
+    watch: Callable[[Layer, Any, Any], None] | None = None
+
+
+_mode: contextvars.ContextVar[Mode | None] = contextvars.ContextVar("padless_mode", default=None)
+
+
+def inside_model() -> bool:
+    """Whether the present call is part of a model's call."""
+    return _mode.get() is not None
+
+
+@contextlib.contextmanager
+def calling(
+    *, training: bool = False, tracing: bool = False, watch: Callable[[Layer, Any, Any], None] | None = None
+) -> Iterator[None]:
+    """Within this context, layers are called as parts of a model.
+
+    Args:
+        training: whether dropout drops and statistics move.
+        tracing: whether the values are stand-ins.
+        watch: called with every layer, its input and its output.
+    """
+    token = _mode.set(Mode(training, tracing, watch))
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+@dataclass
+class Weight:
+    """What a layer knows of one of its arrays, beside the array."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool
+    regularizer: Callable[[Array], Array] | None = None
+    constraint: Callable[[Array], Array] | None = None
+
+
+def snake(name: str) -> str:
+    """Turn a class name into a layer name, as Keras does.
+
+    Args:
+        name: such as "GlobalMaxPooling1D".
+
+    Returns:
+        Such as "global_max_pooling1d".
+
+    Example:
+        >>> snake("GlobalMaxPooling1D"), snake("LSTM")
+        ('global_max_pooling1d', 'lstm')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+class Layer:
+    """One step of a model: weights, and a `call` that says how an input becomes an output.
+
+    Subclasses write `build(spec)`, which makes weights with `add_weight`, and `call(x)`, and say in `view` how `call`
+    reads rows of unequal length:
+
+    - "steps": `call(x)` gets the packed steps (N, ...), or (B, ...) when the input has no rows. It must not mix steps.
+    - "ragged": `call(x)` gets a `Ragged` and returns one, or an array (B, ...) if it pools.
+    - "padded": `call(x, mask)` gets (B, T, ...) and (B, T), for code that exists. Output at padding is dropped.
+
+    There is no default: a ragged value into a layer without a view raises `MaskError`. A layer written for Keras says
+    it in Keras's words: a `mask` parameter in `call` reads as "padded", `supports_masking = True` as "steps".
+
+    Args:
+        name: for summaries and errors; the default is made of the class name.
+        dtype: of weights and computation.
+        trainable: whether training changes the weights.
+
+    Raises:
+        ArgumentError: for an argument that is not known.
+
+    Example:
+        >>> import numpy as np, padless
+        >>> class Gate(padless.Layer):
+        ...     view = "steps"
+        ...     def build(self, spec):
+        ...         self.kernel = self.add_weight("kernel", (spec.features, 1))
+        ...     def call(self, x):
+        ...         return x / (1 + self.xp.exp(-(x @ self.kernel)))
+        >>> Gate()(padless.Ragged.from_list([np.ones((2, 3)), np.ones((1, 3))])).shape
+        (2, None, 3)
+    """
+
+    view: ClassVar[View | None] = None
+    merges: ClassVar[bool] = False
+    """Whether the layer takes a list of values, as Add does."""
+    reads: ClassVar[Literal["any", "floats", "ids"]] = "any"
+    """What the layer computes with: "floats" turns whole numbers into floats, "ids" refuses floats."""
+    makes_mask: bool = False
+    """Whether the layer can find padding in a padded array, as Masking does."""
+
+    _arguments: dict[str, Any]
+    _call_parameters: ClassVar[frozenset[str]] = frozenset()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        made = super().__new__(cls)
+        # When the arguments do not fit, __init__ itself says what is wrong.
+        with contextlib.suppress(TypeError):
+            bound = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
+            bound.apply_defaults()
+            arguments = dict(list(bound.arguments.items())[1:])
+            arguments.update(arguments.pop("kwargs", {}) if isinstance(arguments.get("kwargs"), dict) else {})
+            object.__setattr__(made, "_arguments", arguments)
+        return made
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._call_parameters = frozenset(inspect.signature(cls.call).parameters)
+
+    def __init__(
+        self, *, name: str | None = None, dtype: str = "float32", trainable: bool = True, **kwargs: Any
+    ) -> None:
+        given = {key: value for key, value in kwargs.items() if value is not None}
+        shape = given.pop("input_shape", None)
+        for key in given:
+            where = f"{type(self).__name__}({key}=...)"
+            if key in _NOT_YET:
+                raise NotThereYetError(
+                    explain(
+                        where,
+                        expected="an argument that padless offers",
+                        got="one of Keras's that is not there yet",
+                        fix="leave it out",
+                    )
+                )
+            known = inspect.signature(type(self).__init__).parameters
+            raise ArgumentError(
+                explain(
+                    where,
+                    expected="a known argument",
+                    got=repr(key),
+                    fix=nearest(key, {*known, "name", "dtype", "trainable"} - {"self", "kwargs"}),
+                )
+            )
+        base = snake(type(self).__name__)
+        _names[base] += 1
+        self.name = name or (base if _names[base] == 1 else f"{base}_{_names[base] - 1}")
+        self.dtype = str(getattr(dtype, "name", dtype))
+        self.backend = backends.current()
+        self.built = False
+        self.input_shape_hint = shape
+        self._trainable = trainable
+        self._weights: dict[str, Weight] = {}
+        self._path = ""
+        self._owner = ""
+
+    # ---- what subclasses write
+
+    def build(self, spec: Any) -> None:
+        """Make the weights. Called once, before the first `call`.
+
+        Args:
+            spec: shape and dtype of the input; a tuple such as (None, None, 128), with `.features`.
+        """
+
+    def call(self, x: Any) -> Any:
+        """Compute the output.
+
+        Args:
+            x: as `view` says.
+
+        Returns:
+            The output.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no call(self, x)")
+
+    # ---- weights
+
+    @property
+    def xp(self) -> Any:
+        """The array-API namespace of the layer's backend."""
+        return self.backend.xp
+
+    def add_weight(
+        self,
+        name: str | tuple[int, ...] | None = None,
+        shape: tuple[int, ...] | None = None,
+        initializer: Any = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        *,
+        regularizer: Any = None,
+        constraint: Any = None,
+    ) -> Array:
+        """Make an array that belongs to the layer; assign it to an attribute.
+
+        Args:
+            name: of the attribute; may be left out, so that the shape comes first.
+            shape: of the array.
+            initializer: name or object; Glorot's uniform by default.
+            dtype: the layer's by default.
+            trainable: whether training changes it.
+            regularizer: a function of the array that is added to the loss.
+            constraint: a function of the array that is applied after each update.
+
+        Returns:
+            The array.
+
+        Example:
+            >>> import padless
+            >>> layer = padless.Layer()
+            >>> tuple(layer.add_weight("scale", (3,), "ones").shape)
+            (3,)
+        """
+        if name is not None and not isinstance(name, str):
+            name, shape = None, name  # Keras's order: add_weight((3, 4))
+        sizes = tuple(int(n) for n in (shape or ()))
+        kind = dtype or self.dtype
+        start = initializers.get(initializer or ("glorot_uniform" if kind.startswith(("float", "bfloat")) else "zeros"))
+        assert start is not None
+        attribute = name or f"_weight{len(self._weights)}"
+        self._weights[attribute] = Weight(
+            sizes, kind, trainable, regularizers.get(regularizer), constraints.get(constraint)
+        )
+        self.__dict__[attribute] = self.backend.asarray(np.asarray(start(sizes)), kind)
+        return self.__dict__[attribute]
+
+    def add_state(self, name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Array:
+        """Make an array that training does not change but the layer itself may, such as a moving mean.
+
+        Args:
+            name: of the attribute.
+            shape: of the array.
+            initializer: zeros by default.
+
+        Returns:
+            The array.
+        """
+        return self.add_weight(name, shape, initializer, trainable=False)
+
+    def assign(self, name: str, value: Array) -> None:
+        """Give one of the layer's arrays another value.
+
+        Args:
+            name: of the attribute.
+            value: of the same shape.
+        """
+        self.__dict__[name] = self.backend.stop_gradient(value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own: dict[str, Weight] | None = self.__dict__.get("_weights")
+        if own is None and isinstance(value, Layer):
+            raise NotBuiltError(
+                explain(
+                    f"{type(self).__name__}.{name}",
+                    expected="super().__init__() before layers are assigned",
+                    got="a layer first",
+                    fix="call super().__init__() at the start of __init__",
+                )
+            )
+        if own is not None and not isinstance(value, Layer | Ragged):
+            if name in own and self.__dict__.get(name) is not value:
+                with self.backend.no_gradient():
+                    value = self.backend.asarray(value, own[name].dtype)
+            elif name not in own and self.backend.is_array(value) and not isinstance(value, np.ndarray | np.generic):
+                registered = next((key for key in own if self.__dict__[key] is value), None)
+                if registered is None:
+                    raise ArgumentError(
+                        explain(
+                            f"{type(self).__name__}.{name}",
+                            expected="arrays made by the layer, so that they are trained, saved and moved with it",
+                            got=f"a bare {type(value).__name__}",
+                            fix=f"self.{name} = self.add_weight({name!r}, shape), or add_state, or a NumPy array",
+                        )
+                    )
+                own[name] = own.pop(registered)
+                del self.__dict__[registered]
+        object.__setattr__(self, name, value)
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        """The layers that are attributes of this one, in lists, tuples and dicts too, each with its path."""
+        for name, value in self.__dict__.items():
+            if not name.startswith("_") or name == "_layers":
+                yield from _layers_in(name, value)
+
+    def weight_slots(self) -> dict[str, tuple[Layer, str]]:
+        """Where every array of this layer and of the layers in it lives, by path; shared layers once."""
+        slots: dict[str, tuple[Layer, str]] = {}
+        _collect(self, "", slots, set())
+        return slots
+
+    def state_dict(self) -> dict[str, np.ndarray[Any, Any]]:
+        """All arrays by path, on the host.
+
+        Returns:
+            Such as {"layers/0/kernel": ...}.
+        """
+        return {
+            path: np.array(layer.backend.to_host(layer.__dict__[name]))
+            for path, (layer, name) in self.weight_slots().items()
+        }
+
+    def load_state_dict(self, arrays: dict[str, Any]) -> None:
+        """Set all arrays by path.
+
+        Args:
+            arrays: as `state_dict` gave them.
+
+        Raises:
+            ShapeError: when a path is missing, unknown, or has another shape; nothing is changed then.
+        """
+        slots = self.weight_slots()
+        missing, unknown = slots.keys() - arrays.keys(), arrays.keys() - slots.keys()
+        wrong = [
+            f"{path} is {tuple(arrays[path].shape)}, expected {layer._weights[name].shape}"
+            for path, (layer, name) in slots.items()
+            if path in arrays and tuple(arrays[path].shape) != layer._weights[name].shape
+        ]
+        if missing or unknown or wrong:
+            raise ShapeError(
+                explain(
+                    f"weights of {self.name!r}",
+                    expected=f"{len(slots)} arrays with the paths and shapes of the model",
+                    got=f"missing {sorted(missing)[:3]}, unknown {sorted(unknown)[:3]}, other shapes {wrong[:3]}",
+                    fix="build the same model, and call it once or give it an Input, before loading",
+                )
+            )
+        for path, (layer, name) in slots.items():
+            layer.__dict__[name] = layer.backend.asarray(np.array(arrays[path]), layer._weights[name].dtype)
+
+    def _ordered_slots(self) -> list[tuple[Layer, str]]:
+        return list(self.weight_slots().values())
+
+    @property
+    def weights(self) -> list[Array]:
+        """All arrays, in Keras's order."""
+        return [layer.__dict__[name] for layer, name in self._ordered_slots()]
+
+    @property
+    def trainable_weights(self) -> list[Array]:
+        """The arrays that training changes."""
+        return [layer.__dict__[name] for layer, name in self._ordered_slots() if layer.trains(name)]
+
+    @property
+    def non_trainable_weights(self) -> list[Array]:
+        """The arrays that training does not change."""
+        return [layer.__dict__[name] for layer, name in self._ordered_slots() if not layer.trains(name)]
+
+    def trains(self, name: str) -> bool:
+        """Whether training changes the array of that name."""
+        return self._trainable and self._weights[name].trainable
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; setting it reaches the layers inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        object.__setattr__(self, "_trainable", bool(value))
+        for _, child in self.children():
+            child.trainable = value
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """All arrays as NumPy arrays, in Keras's order.
+
+        Returns:
+            The arrays; copies.
+        """
+        return [np.array(self.backend.to_host(array)) for array in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Set all arrays, in Keras's order.
+
+        Args:
+            weights: as `get_weights` gave them.
+
+        Raises:
+            ShapeError: when the count or a shape is another; nothing is changed then.
+        """
+        slots = self._ordered_slots()
+        shapes = [layer._weights[name].shape for layer, name in slots]
+        came = [tuple(np.shape(w)) for w in weights]
+        if came != shapes:
+            raise ShapeError(
+                explain(
+                    f"set_weights of {self.name!r}",
+                    expected=f"{len(shapes)} arrays of shapes {shapes[:8]}",
+                    got=f"{len(came)} of shapes {came[:8]}",
+                    fix="build the layer first; take the arrays from get_weights() of the same layer",
+                )
+            )
+        for (layer, name), value in zip(slots, weights, strict=True):
+            layer.__dict__[name] = layer.backend.asarray(np.array(value), layer._weights[name].dtype)
+
+    def count_params(self) -> int:
+        """Number of weights.
+
+        Returns:
+            The sum of the sizes of all arrays.
+        """
+        return sum(int(np.prod(array.shape)) for array in self.weights)
+
+    def regularization(self) -> list[Array]:
+        """What the regularizers of all weights that are trained add to the loss."""
+        found = []
+        for layer, name in self._ordered_slots():
+            rule = layer._weights[name].regularizer
+            if rule is not None and layer.trains(name):
+                found.append(rule(layer.__dict__[name]))
+        return found
+
+    # ---- the call
+
+    @property
+    def training(self) -> bool:
+        """Whether the present call is a training step."""
+        mode = _mode.get()
+        return mode is not None and mode.training
+
+    @property
+    def tracing(self) -> bool:
+        """Whether the present call only finds out shapes, on stand-ins."""
+        mode = _mode.get()
+        return mode is not None and mode.tracing
+
+    @property
+    def place(self) -> str:
+        """Name, class and place in the model, for errors."""
+        where = f", {self._path} of {self._owner!r}" if self._path else ""
+        return f"layer {self.name!r} ({type(self).__name__}{where})"
+
+    def __call__(self, x: Any, *args: Any, mask: Any = None, training: bool | None = None, **kwargs: Any) -> Any:
+        """Call the layer on data or on a symbol.
+
+        Args:
+            x: a list of sequences, a `Ragged`, an array, or a `Symbol`; a list of these for a layer that merges.
+            *args: handed to `call`.
+            mask: (B, T) bool for a padded array, True where the step is real.
+            training: whether dropout drops and statistics move; default: as the call around this one.
+            **kwargs: handed to `call`.
+
+        Returns:
+            The form that came in: a list for a list, a Ragged for a Ragged, a padded array for one with a mask.
+        """
+        if _has_symbol(x):
+            from padless.graph import apply
+
+            return apply(self, x, args, mask, kwargs)
+        if training is not None and training != self.training:
+            mode = _mode.get() or Mode()
+            with calling(training=training, tracing=mode.tracing, watch=mode.watch):
+                return self._form_call(x, args, mask, kwargs)
+        return self._form_call(x, args, mask, kwargs)
+
+    def _form_call(self, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[str, Any]) -> Any:
+        if type(x) is Ragged and mask is None and self.backend.is_array(x.values):
+            return self._run(x, *args, **kwargs)
+        form: Form
+        if self.merges:
+            x, form = self._enter_many(x, mask)
+        else:
+            x, form = enter(x, mask, self.backend, self.place)
+        return form.leave(self._run(x, *args, **kwargs))
+
+    def _enter_many(self, values: Any, masks: Any) -> tuple[list[Any], Form]:
+        if not isinstance(values, list | tuple):
+            raise ArgumentError(
+                explain(
+                    self.place,
+                    expected="a list of values",
+                    got=type(values).__name__,
+                    fix=f"{type(self).__name__}()([a, b])",
+                )
+            )
+        each = masks if isinstance(masks, list | tuple) else [masks] * len(values)
+        entered = [enter(value, m, self.backend, self.place) for value, m in zip(values, each, strict=True)]
+        return [value for value, _ in entered], entered[0][1]
+
+    def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Compute on values that are already a Ragged or arrays of the backend."""
+        x = self._prepared(x)
+        if not self.built:
+            self._build_for(x)
+        y = self._dispatch(x, args, kwargs)
+        mode = _mode.get()
+        if mode is not None and mode.watch is not None:
+            mode.watch(self, x, y)
+        return y
+
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The one branch on how the layer reads rows."""
+        view = self._view
+        if "training" in self._call_parameters and "training" not in kwargs:
+            kwargs["training"] = self.training
+        many = self.merges
+        rows = next((v.rows for v in x if isinstance(v, Ragged)), None) if many else getattr(x, "rows", None)
+        if rows is None:
+            if view == "ragged" and not many:
+                return self._run_uniform(x, args, kwargs)
+            return self.call(x, *args, **kwargs)
+        if view is None:
+            raise MaskError(self.mask_error())
+        if view == "ragged":
+            return self.call(x, *args, **kwargs)
+        if view == "padded":
+            return self._run_padded(x, args, kwargs)
+        values = [self._same_rows(v, rows) for v in x] if many else x.values
+        y = self.call(values, *args, **kwargs)
+        if y.shape[0] != rows.nvals:
+            raise MaskError(
+                explain(
+                    self.place,
+                    expected=f'view = "steps" to return as many steps as it got, {rows.nvals}',
+                    got=f"shape {tuple(y.shape)}",
+                    fix='view = "ragged" for a layer that mixes, drops or adds steps',
+                )
+            )
+        return Ragged(y, rows)
+
+    def _run_uniform(self, x: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A layer that reads rows gets a dense array as rows of equal length; nothing is copied."""
+        if x.ndim < 2:
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected="a batch of sequences (B, T, ...)",
+                    got=f"shape {tuple(x.shape)}",
+                    fix="x[None] for one sequence, or a list of sequences",
+                )
+            )
+        y = self.call(Ragged.from_padded(x), *args, **kwargs)
+        # Only a Ragged can carry a mask that a layer found.
+        return y if self.makes_mask else _padded_again(y)
+
+    def _run_padded(self, x: Ragged, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        rows = x.rows
+        mask = self.backend.asarray(rows.mask)
+        call: Callable[..., Any] = self.call
+        y = call(x.to_padded(), *args, mask=mask, **kwargs)
+        if isinstance(y, Ragged) or y.ndim < 2 or y.shape[1] != rows.padded_length:
+            if not isinstance(y, Ragged) and y.ndim > 2 and y.shape[1] != rows.padded_length:
+                raise MaskError(
+                    explain(
+                        self.place,
+                        expected=f'view = "padded" to keep the {rows.padded_length} steps, or to pool them away',
+                        got=f"shape {tuple(y.shape)}",
+                        fix='view = "ragged" and a new partition, for a layer that changes the number of steps',
+                    )
+                )
+            return y
+        return Ragged.from_padded(y, rows.mask)
+
+    def _same_rows(self, value: Any, rows: Any) -> Array:
+        if not isinstance(value, Ragged):
+            raise MaskError(
+                explain(
+                    self.place,
+                    expected="rows in every input, the same ones",
+                    got=f"an array of shape {tuple(value.shape)} beside rows",
+                    fix="padless.spread(vector, like=sequences) gives each row's entry to all its steps",
+                )
+            )
+        require_same_steps(self.place, rows, value.rows)
+        return value.values
+
+    @property
+    def _view(self) -> View | None:
+        if self.view is not None:
+            return self.view
+        if "mask" in self._call_parameters:
+            return "padded"
+        return "steps" if getattr(self, "supports_masking", False) else None
+
+    def mask_error(self) -> str:
+        """The text of the error that a ragged value raises here."""
+        return explain(
+            self.place,
+            expected="a layer that says how it reads rows of unequal length",
+            got="a value with rows, and a layer with no `view`",
+            fix='view = "steps", "ragged" or "padded" in the class; or pool the rows first, with '
+            "layers.GlobalMaxPooling1D() or a recurrent layer; or layers.Unmask() to drop the mask on purpose",
+        )
+
+    def _prepared(self, x: Any) -> Any:
+        if self.merges:
+            return [self._converted(value) for value in x]
+        return self._converted(x)
+
+    def _converted(self, x: Any) -> Any:
+        values = x.values if isinstance(x, Ragged) else x
+        kind = self.backend.dtype_name(values)
+        wanted = kind
+        if kind.startswith(("float", "bfloat")):
+            wanted = self.dtype
+            if self.reads == "ids":
+                if not self.tracing:  # an Input is float32 unless told otherwise, as in Keras
+                    self._refuse_floats(kind)
+                wanted = "int64"
+        elif self.reads == "floats":
+            wanted = self.dtype
+        if wanted == kind:
+            return x
+        values = self.backend.cast(values, wanted)
+        return x.with_values(values) if isinstance(x, Ragged) else values
+
+    def _refuse_floats(self, kind: str) -> None:
+        from padless.errors import DTypeError
+
+        raise DTypeError(
+            explain(
+                self.place,
+                expected="whole numbers (ids)",
+                got=f"dtype {kind}",
+                fix="x.astype('int32'), if the floats are ids; Masking() finds padding in floats",
+            )
+        )
+
+    def _build_for(self, x: Any) -> None:
+        spec = [Spec.of(value) for value in x] if self.merges else Spec.of(x)
+        self._build_with(spec)
+
+    def _build_with(self, spec: Any) -> None:
+        before = dict(self.__dict__)
+        try:
+            self.build(spec)
+        except BaseException:
+            # A build that fails leaves the layer as it was, so that it can be called again.
+            self._weights.clear()
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        self.built = True
+
+    # ---- config
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make the same layer again.
+
+        Returns:
+            A dict that JSON can hold.
+        """
+        from padless.saving import serialize
+
+        config = {"name": self.name, "dtype": self.dtype, "trainable": self._trainable}
+        config.update(
+            {key: serialize(value) for key, value in self.__dict__.get("_arguments", {}).items() if key not in config}
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make a layer of what `get_config` gave.
+
+        Args:
+            config: the arguments.
+
+        Returns:
+            A new layer, not built.
+        """
+        from padless.saving import deserialize
+
+        return cls(**{key: deserialize(value) for key, value in config.items()})
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    def require_built(self) -> None:
+        """Raise unless the layer has its weights."""
+        if not self.built:
+            raise NotBuiltError(
+                explain(
+                    self.place,
+                    expected="a layer that was built",
+                    got="one that never saw data",
+                    fix="call it once, or give the model an Input",
+                )
+            )
+
+
+def _padded_again(y: Any) -> Any:
+    if isinstance(y, tuple | list):
+        return type(y)(_padded_again(part) for part in y)
+    return y.to_padded() if isinstance(y, Ragged) else y
+
+
+def _has_symbol(x: Any) -> bool:
+    return isinstance(x, Symbol) or (isinstance(x, list | tuple) and any(isinstance(value, Symbol) for value in x))
+
+
+def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:
+    if isinstance(value, Layer):
+        yield path, value
+    elif isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            yield from _layers_in(f"{path}/{at}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _layers_in(f"{path}/{key}", item)
+
+
+def _collect(layer: Layer, path: str, slots: dict[str, tuple[Layer, str]], seen: set[int]) -> None:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    for trainable in (True, False):
+        for name, weight in layer._weights.items():
+            if weight.trainable is trainable:
+                slots[f"{path}{name}"] = (layer, name)
+    for name, child in layer.children():
+        _collect(child, f"{path}{name}/", slots, seen)
+
+
+@contextlib.contextmanager
+def substituted(layer: Layer, arrays: dict[str, Array]) -> Iterator[dict[str, Array]]:
+    """Within this context the layer computes with other arrays: the bridge from objects to pure functions.
+
+    Args:
+        layer: a layer or model.
+        arrays: by path, as in `weight_slots`.
+
+    Yields:
+        A dict that holds, when the context ends, the arrays that the layer itself assigned meanwhile (states), by path.
+    """
+    slots = layer.weight_slots()
+    before = {path: owner.__dict__[name] for path, (owner, name) in slots.items()}
+    assigned: dict[str, Array] = {}
+    try:
+        for path, array in arrays.items():
+            owner, name = slots[path]
+            owner.__dict__[name] = array
+        yield assigned
+        for path, (owner, name) in slots.items():
+            if owner.__dict__[name] is not arrays.get(path, before[path]):
+                assigned[path] = owner.__dict__[name]
+    finally:
+        for path, (owner, name) in slots.items():
+            owner.__dict__[name] = before[path]

@@ -1,0 +1,520 @@
+"""Model: Sequential, functional and subclassed; and the table that says where rows enter, are kept, change and end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from padless import graph, saving
+from padless.backends.base import Array
+from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
+from padless.forms import Form, enter
+from padless.layer import Layer, calling, inside_model
+from padless.ragged import Ragged
+from padless.spec import Spec, Symbol
+from padless.training import Trainer
+
+
+class Model(Trainer, Layer):
+    """Layers with a `call` of their own, that can be trained.
+
+    Three ways: `Model(inputs, outputs)` of symbols, `Sequential([...])`, or a subclass with layers as attributes and a
+    `call(self, x)`. A model only passes rows on; its layers read them.
+
+    Args:
+        inputs: a symbol made by `Input`, or a list or dict of them.
+        outputs: a symbol, or a list or dict of them.
+        name: for summaries and errors.
+
+    Example:
+        >>> import padless
+        >>> from padless import layers
+        >>> class Tagger(padless.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.embed = layers.Embedding(50, 8, mask_zero=True)
+        ...         self.head = layers.Dense(3, activation="softmax")
+        ...     def call(self, x):
+        ...         return self.head(self.embed(x))
+        >>> [len(tags) for tags in Tagger()([[4, 5, 6], [7]])]
+        [3, 1]
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Model:
+        if cls is Model and (args or "inputs" in kwargs):
+            return Functional.__new__(Functional, *args, **kwargs)
+        made = super().__new__(cls, *args, **kwargs)
+        assert isinstance(made, Model)
+        return made
+
+    def __init__(
+        self, *, name: str | None = None, dtype: str = "float32", trainable: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, trainable=trainable, **kwargs)
+        self._first_spec: Spec | list[Spec] | None = None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers of the model, in order."""
+        return [layer for _, layer in self.children()]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Find a layer.
+
+        Args:
+            name: of the layer.
+            index: of the layer in `layers`.
+
+        Returns:
+            The layer.
+
+        Raises:
+            ArgumentError: when there is none.
+        """
+        if index is not None:
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(layer.name for layer in self.layers)
+        raise ArgumentError(
+            explain(f"get_layer of {self.name!r}", expected="a layer's name", got=repr(name), fix=f"one of: {names}")
+        )
+
+    # ---- the call
+
+    def _form_call(self, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[str, Any]) -> Any:
+        outermost = not inside_model()
+        entered, form = self._enter_inputs(x, mask)
+        if outermost:
+            with calling():
+                y = self._run(entered, *args, **kwargs)
+        else:
+            y = self._run(entered, *args, **kwargs)
+        if outermost and form.undo is None and not _holds_ragged(entered):
+            # A model is where rows end: what came as a padded array goes back as one.
+            form = Form(Ragged.to_padded)
+        return form.leave(y)
+
+    def _enter_inputs(self, x: Any, mask: Any) -> tuple[Any, Form]:
+        """Turn what the user gives into values, one or several."""
+        many = isinstance(x, tuple) or (isinstance(x, list) and bool(x) and all(isinstance(v, Ragged) for v in x))
+        if isinstance(x, dict):
+            entered = {key: enter(value, mask, self.backend, self.place) for key, value in x.items()}
+            return {key: value for key, (value, _) in entered.items()}, next(iter(entered.values()))[1]
+        if many:
+            pairs = [enter(value, mask, self.backend, self.place) for value in x]
+            return tuple(value for value, _ in pairs), pairs[0][1]
+        return enter(x, mask, self.backend, self.place)
+
+    def _prepared(self, x: Any) -> Any:
+        return x
+
+    def _build_for(self, x: Any) -> None:
+        """Claim the layers; remember what came, so that `summary` can trace it again."""
+        self._first_spec = (
+            [Spec.of(v) for v in x] if isinstance(x, list | tuple) else None if isinstance(x, dict) else Spec.of(x)
+        )
+        self.build(self._first_spec)
+        self.built = True
+        self.claim_layers()
+
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if "training" in self._call_parameters and "training" not in kwargs:
+            kwargs["training"] = self.training
+        return self.call(x, *args, **kwargs)
+
+    def claim_layers(self) -> None:
+        """Tell every layer inside its place, for errors and for random numbers that depend on the place alone."""
+        for path, layer in _walk(self, ""):
+            layer._path, layer._owner = path, self.name
+
+    def build(self, spec: Any) -> None:
+        """Nothing to make: the layers inside build themselves when they are called.
+
+        Args:
+            spec: an input shape such as (None, None, 16) traces the model and so builds all layers.
+        """
+        if isinstance(spec, tuple) and not isinstance(spec, Spec):
+            value = graph.standin(tuple(spec[1:]), "float32")
+            self.trace(value)
+
+    def trace(self, value: Any, watch: Callable[[Layer, Any, Any], None] | None = None) -> Any:
+        """Call the model on a stand-in, without gradients.
+
+        Args:
+            value: the stand-in.
+            watch: called with every layer, its input and its output.
+
+        Returns:
+            The output on the stand-in.
+        """
+        with self.backend.no_gradient(), calling(tracing=True, watch=watch):
+            return self._run(value)
+
+    # ---- looking at it
+
+    def _standins(self) -> Any:
+        """Values to trace the model with, or None when nothing is known of its input yet."""
+        if self._first_spec is None:
+            return None
+        if isinstance(self._first_spec, list):
+            return tuple(graph.standin(s[1:], s.dtype, ragged=s.ragged) for s in self._first_spec)
+        return graph.standin(self._first_spec[1:], self._first_spec.dtype, ragged=self._first_spec.ragged)
+
+    def summary(self, print_fn: Callable[[str], None] | None = None, *, line_length: int | None = None) -> None:
+        """Print the layers: output shapes, numbers of weights, and where rows enter, are kept, change and end.
+
+        Args:
+            print_fn: called with the text; prints by default.
+            line_length: width in characters; the terminal's by default.
+
+        Raises:
+            NotBuiltError: when nothing is known of the input yet.
+        """
+        from padless.summary import summary_text
+
+        value = self._standins()
+        if value is None:
+            raise NotBuiltError(
+                explain(
+                    f"summary of {self.name!r}",
+                    expected="a model whose input is known",
+                    got="one that never saw data",
+                    fix="give it an Input, call build((None, None, 16)), or call it once",
+                )
+            )
+        text = summary_text(self, value, line_length)
+        (print_fn or print)(text)
+
+    # ---- files
+
+    def save(self, path: Any) -> None:
+        """Write architecture, weights and compile arguments into one safetensors file.
+
+        Args:
+            path: of the file; written beside it first and then renamed.
+
+        Example:
+            >>> import padless, tempfile, os
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.LSTM(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save(os.path.join(folder, "m.safetensors"))
+            ...     again = padless.load_model(os.path.join(folder, "m.safetensors"))
+            >>> again.count_params() == model.count_params()
+            True
+        """
+        saving.save_model(self, path)
+
+    def save_weights(self, path: Any) -> None:
+        """Write the weights into a safetensors file.
+
+        Args:
+            path: of the file.
+        """
+        saving.save_weights(self, path)
+
+    def load_weights(self, path: Any) -> None:
+        """Read the weights from a safetensors file.
+
+        Args:
+            path: of the file.
+        """
+        saving.load_weights(self, path)
+
+
+class Sequential(Model):
+    """Layers one after the other.
+
+    Args:
+        layers: the layers; the first may be an `Input`, so that the model is built at once.
+        name: for summaries and errors.
+
+    Raises:
+        DTypeError: when something is no layer.
+
+    Example:
+        >>> from padless import Sequential, layers
+        >>> model = Sequential([layers.Embedding(100, 8, mask_zero=True), layers.LSTM(4), layers.Dense(1)])
+        >>> tuple(model([[5, 6, 7], [8]]).shape)
+        (2, 1)
+    """
+
+    def __init__(self, layers: Sequence[Any] | None = None, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self._layers: list[Layer] = []
+        self._input: Symbol | None = None
+        self._output: Symbol | None = None
+        for layer in layers or ():
+            self.add(layer)
+
+    def add(self, layer: Any) -> None:
+        """Put a layer at the end.
+
+        Args:
+            layer: a layer, or an `Input` if there is none yet.
+
+        Raises:
+            DTypeError: when it is no layer.
+            ArgumentError: when an Input comes late.
+        """
+        if isinstance(layer, Symbol):
+            if self._layers or self._input is not None:
+                raise ArgumentError(
+                    explain(
+                        f"{self.name!r}.add",
+                        expected="an Input at the start only",
+                        got="one after layers",
+                        fix="put it first",
+                    )
+                )
+            self._input = self._output = layer
+            return
+        if not isinstance(layer, Layer):
+            raise DTypeError(
+                explain(
+                    f"{self.name!r}.add",
+                    expected="a layer",
+                    got=repr(layer),
+                    fix="layers.Dense(8), with the parentheses",
+                )
+            )
+        if self._input is None and not self._layers and layer.input_shape_hint is not None:
+            self._input = self._output = graph.Input(tuple(layer.input_shape_hint))
+        layer._path, layer._owner = f"layers/{len(self._layers)}", self.name
+        if self._output is not None:
+            self._output = layer(self._output)
+        self._layers.append(layer)
+        self.built = self._output is not None
+        if self.built:
+            self.claim_layers()
+
+    def pop(self) -> Layer:
+        """Take the last layer off.
+
+        Returns:
+            The layer.
+        """
+        last = self._layers.pop()
+        if self._output is not None and self._output.node is not None:
+            self._output = self._output.node.parents[0]
+        return last
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in order."""
+        return self._layers
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        """The layers with their paths."""
+        return ((f"layers/{at}", layer) for at, layer in enumerate(self._layers))
+
+    def call(self, x: Any) -> Any:
+        """Run the layers one after the other.
+
+        Args:
+            x: the input.
+
+        Returns:
+            The output of the last layer.
+        """
+        self._check_promise(x)
+        for layer in self._layers:
+            x = layer._form_call(x, (), None, {})
+        return x
+
+    def _check_promise(self, x: Any) -> None:
+        if self._input is not None:
+            _check_input(self, self._input, x)
+
+    def _standins(self) -> Any:
+        return self._input.standin if self._input is not None else super()._standins()
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers' configs.
+
+        Returns:
+            A dict that JSON can hold.
+        """
+        first = [] if self._input is None else [saving.input_config(self._input)]
+        return {"name": self.name, "layers": first + [saving.serialize(layer) for layer in self._layers]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Sequential:
+        """Make a model of what `get_config` gave.
+
+        Args:
+            config: name and layers.
+
+        Returns:
+            A new model.
+        """
+        return cls([saving.deserialize(layer) for layer in config["layers"]], name=config.get("name"))
+
+
+class Functional(Model):
+    """What `Model(inputs, outputs)` makes: a graph of layer calls.
+
+    Args:
+        inputs: a symbol made by `Input`, or a list, tuple or dict of them.
+        outputs: a symbol, or a list, tuple or dict of them.
+        name: for summaries and errors.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable)
+        for what, tree in (("inputs", inputs), ("outputs", outputs)):
+            if not graph.symbols_in(tree):
+                raise DTypeError(
+                    explain(
+                        f"Model({what}=...)",
+                        expected="symbols",
+                        got=repr(tree),
+                        fix="x = Input(shape=(None, 16)); y = layer(x); Model(x, y)",
+                    )
+                )
+        self.inputs = graph.symbols_in(inputs)
+        self.outputs = graph.symbols_in(outputs)
+        self._input_tree = inputs
+        self._output_tree = outputs
+        self._nodes = graph.nodes_between(self.inputs, self.outputs)
+        self._layers: list[Layer] = list(dict.fromkeys(node.layer for node in self._nodes))
+        self.built = True
+        self.claim_layers()
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, in running order."""
+        return self._layers
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        """The layers with their paths."""
+        return ((f"layers/{at}", layer) for at, layer in enumerate(self._layers))
+
+    def call(self, x: Any) -> Any:
+        """Run the graph.
+
+        Args:
+            x: a value for each input: one, or a list, tuple or dict as the inputs are.
+
+        Returns:
+            The outputs, in the container that they were given in.
+        """
+        given = self._matched(x)
+        values: dict[int, Any] = {}
+        for symbol, value in zip(self.inputs, given, strict=True):
+            _check_input(self, symbol, value)
+            values[id(symbol)] = value
+        for symbol in self.inputs:
+            _check_like(self, symbol, values)
+        return graph.run(self._nodes, values, self._output_tree)
+
+    def _matched(self, x: Any) -> list[Any]:
+        if isinstance(x, dict):
+            names = list(self._input_tree) if isinstance(self._input_tree, dict) else [s.name for s in self.inputs]
+            missing = [name for name in names if name not in x]
+            if missing:
+                raise ArgumentError(
+                    explain(self.place, expected=f"inputs {names}", got=f"{list(x)}", fix=f"add {missing}")
+                )
+            return [x[name] for name in names]
+        if len(self.inputs) == 1 and not isinstance(x, tuple):
+            return [x]
+        given = list(x) if isinstance(x, tuple | list) else [x]
+        if len(given) != len(self.inputs):
+            raise ArgumentError(
+                explain(
+                    self.place,
+                    expected=f"{len(self.inputs)} inputs",
+                    got=f"{len(given)}",
+                    fix="a list with a value for each Input",
+                )
+            )
+        return given
+
+    def _enter_inputs(self, x: Any, mask: Any) -> tuple[Any, Form]:
+        if isinstance(x, list) and len(self.inputs) > 1:
+            x = tuple(x)
+        elif isinstance(x, tuple) and len(self.inputs) == 1:
+            x = x[0] if len(x) == 1 else list(x)
+        return super()._enter_inputs(x, mask)
+
+    def _standins(self) -> Any:
+        return graph.replace(self._input_tree, lambda symbol: symbol.standin)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers and how they are connected.
+
+        Returns:
+            A dict that JSON can hold.
+        """
+        return saving.graph_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Functional:
+        """Make a model of what `get_config` gave.
+
+        Args:
+            config: name, layers, nodes.
+
+        Returns:
+            A new model.
+        """
+        return saving.graph_from_config(cls, config)
+
+
+def _holds_ragged(x: Any) -> bool:
+    if isinstance(x, dict):
+        return any(isinstance(v, Ragged) for v in x.values())
+    return isinstance(x, Ragged) or (isinstance(x, tuple | list) and any(isinstance(v, Ragged) for v in x))
+
+
+def _walk(layer: Layer, path: str) -> Iterator[tuple[str, Layer]]:
+    for name, child in layer.children():
+        yield f"{path}{name}", child
+        yield from _walk(child, f"{path}{name}/")
+
+
+def _check_input(model: Model, symbol: Symbol, value: Any) -> None:
+    """Compare what came with what the Input said."""
+    shape = value.shape if isinstance(value, Ragged) else tuple(value.shape)
+    said = symbol.shape
+    fits = len(shape) == len(said) and all(
+        a is None or b is None or a == b for a, b in zip(shape[1:], said[1:], strict=True)
+    )
+    if fits and symbol.must_be_ragged and not isinstance(value, Ragged):
+        raise ShapeError(
+            explain(
+                f"input {symbol.name!r} of {model.name!r}",
+                expected="rows: a list of sequences, a Ragged, or a padded array with mask=",
+                got=f"an array of shape {shape}",
+                fix="Ragged.from_padded(x, mask); or leave ragged=True out of the Input",
+            )
+        )
+    if not fits:
+        rows = " with rows" if isinstance(value, Ragged) else ""
+        raise ShapeError(
+            explain(
+                f"input {symbol.name!r} of {model.name!r}",
+                expected=f"shape {said}",
+                got=f"shape {tuple(shape)}{rows}",
+                fix="as many features per step as the Input says; a batch axis first",
+            )
+        )
+
+
+def _check_like(model: Model, symbol: Symbol, values: dict[int, Array]) -> None:
+    if symbol.like is None:
+        return
+    from padless.rows import require_same_steps
+
+    one, other = values[id(symbol)], values[id(symbol.like)]
+    if isinstance(one, Ragged) and isinstance(other, Ragged):
+        require_same_steps(f"input {symbol.name!r} of {model.name!r}, like {symbol.like.name!r}", one.rows, other.rows)
+
+
+def count(array: Any) -> int:
+    """Number of entries of an array."""
+    return int(np.prod(array.shape))

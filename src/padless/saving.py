@@ -1,0 +1,346 @@
+"""Configs and files. A file is one safetensors container: arrays by path, the config as JSON. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from padless.errors import ArgumentError, DataError, explain, nearest
+
+if TYPE_CHECKING:
+    from padless.layer import Layer
+    from padless.model import Functional, Model
+    from padless.spec import Symbol
+
+_FORMAT = "padless 1"
+_MODULES = (
+    "padless.layers", "padless.model", "padless.initializers", "padless.regularizers", "padless.constraints",
+    "padless.losses", "padless.metrics", "padless.optimizers", "padless.schedules", "padless.activations",
+)  # fmt: skip
+_custom: dict[str, Any] = {}
+
+
+def register(kind: Any) -> Any:
+    """Make a class or function of your own known to `load_model`; usable as a decorator.
+
+    Args:
+        kind: the class or function.
+
+    Returns:
+        The same.
+
+    Raises:
+        ArgumentError: when padless has one of that name.
+
+    Example:
+        >>> import padless
+        >>> @padless.register
+        ... class Twice(padless.Layer):
+        ...     view = "steps"
+        ...     def call(self, x):
+        ...         return 2 * x
+    """
+    if _built_in(kind.__name__) is not None:
+        raise ArgumentError(
+            explain(
+                "register",
+                expected="a name of its own",
+                got=f"{kind.__name__!r}, which padless has",
+                fix="another class name",
+            )
+        )
+    _custom[kind.__name__] = kind
+    return kind
+
+
+def _built_in(name: str) -> Any:
+    for module in _MODULES:
+        found = getattr(importlib.import_module(module), name, None)
+        if found is not None and getattr(found, "__module__", "").startswith("padless."):
+            return found
+    return None
+
+
+def serialize(value: Any) -> Any:
+    """Turn a value into something JSON can hold.
+
+    Args:
+        value: numbers, strings, containers, functions, and objects with a `get_config`.
+
+    Returns:
+        The same as JSON values; objects become {"class_name": ..., "config": ...}.
+
+    Raises:
+        ArgumentError: when there is no way.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {"class_name": "__array__", "config": {"value": value.tolist(), "dtype": str(value.dtype)}}
+    if isinstance(value, list | tuple):
+        return [serialize(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): serialize(item) for key, item in value.items()}
+    if hasattr(value, "get_config"):
+        return {"class_name": type(value).__name__, "config": value.get_config()}
+    if inspect.isfunction(value) and value.__name__ != "<lambda>":
+        return {"class_name": "__function__", "config": {"name": value.__name__}}
+    raise ArgumentError(
+        explain(
+            "get_config",
+            expected="values that JSON can hold",
+            got=repr(value),
+            fix="write get_config() for the layer, or name the function",
+        )
+    )
+
+
+def deserialize(value: Any) -> Any:
+    """Turn what `serialize` gave back into values.
+
+    Args:
+        value: JSON values.
+
+    Returns:
+        The values; objects are made anew.
+
+    Raises:
+        ArgumentError: for a class that is not known.
+    """
+    if isinstance(value, list):
+        return [deserialize(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) != {"class_name", "config"}:
+        return {key: deserialize(item) for key, item in value.items()}
+    name, config = value["class_name"], value["config"]
+    if name == "__array__":
+        return np.array(config["value"], dtype=config["dtype"])
+    if name == "__input__":
+        from padless.graph import Input
+
+        return Input(tuple(config["shape"]), dtype=config["dtype"], name=config["name"], ragged=config["ragged"])
+    if name == "__function__":
+        return _known(config["name"])
+    kind = _known(name)
+    maker: Callable[[dict[str, Any]], Any] | None = getattr(kind, "from_config", None)
+    return maker(config) if maker is not None else kind(**config)
+
+
+def _known(name: str) -> Any:
+    found = _custom.get(name) or _built_in(name)
+    if found is None:
+        raise ArgumentError(
+            explain(
+                "load_model",
+                expected="classes that padless knows",
+                got=repr(name),
+                fix=f"@padless.register above `class {name}` before loading; {nearest(name, _custom)}",
+            )
+        )
+    return found
+
+
+def input_config(symbol: Symbol) -> dict[str, Any]:
+    """The config of an Input."""
+    return {
+        "class_name": "__input__",
+        "config": {
+            "shape": list(symbol.shape[1:]),
+            "dtype": symbol.dtype,
+            "name": symbol.name,
+            "ragged": symbol.must_be_ragged,
+        },
+    }
+
+
+def graph_config(model: Functional) -> dict[str, Any]:
+    """The config of a functional model: inputs, layers, and calls that refer to them by number.
+
+    Args:
+        model: the model.
+
+    Returns:
+        A dict that JSON can hold.
+    """
+    from padless.graph import replace, symbols_in
+
+    refs: dict[int, dict[str, Any]] = {
+        id(symbol): {"__symbol__": ["input", at]} for at, symbol in enumerate(model.inputs)
+    }
+    calls = []
+    for at, node in enumerate(model._nodes):
+        args, kwargs = replace(node.arguments, lambda symbol: refs[id(symbol)])
+        calls.append({"layer": model._layers.index(node.layer), "args": serialize(args), "kwargs": serialize(kwargs)})
+        for part, symbol in enumerate(symbols_in(node.outputs)):
+            refs[id(symbol)] = {"__symbol__": [at, part]}
+    return {
+        "name": model.name,
+        "inputs": [input_config(symbol) for symbol in model.inputs],
+        "layers": [serialize(layer) for layer in model._layers],
+        "calls": calls,
+        "input_tree": serialize(replace(model._input_tree, lambda symbol: refs[id(symbol)])),
+        "output_tree": serialize(replace(model._output_tree, lambda symbol: refs[id(symbol)])),
+    }
+
+
+def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Functional:
+    """Make a functional model of what `graph_config` gave.
+
+    Args:
+        cls: the class to make.
+        config: the config.
+
+    Returns:
+        The model, built.
+    """
+    from padless.graph import symbols_in
+
+    inputs = [deserialize(symbol) for symbol in config["inputs"]]
+    layers: list[Layer] = [deserialize(layer) for layer in config["layers"]]
+    outputs: list[list[Symbol]] = []
+
+    def resolve(tree: Any) -> Any:
+        if isinstance(tree, dict):
+            if set(tree) == {"__symbol__"}:
+                source, part = tree["__symbol__"]
+                return inputs[part] if source == "input" else outputs[source][part]
+            return {key: resolve(item) for key, item in tree.items()}
+        return [resolve(item) for item in tree] if isinstance(tree, list) else tree
+
+    for call in config["calls"]:
+        made = layers[call["layer"]](*resolve(call["args"]), **resolve(call["kwargs"]))
+        outputs.append(symbols_in(made))
+    return cls(resolve(config["input_tree"]), resolve(config["output_tree"]), name=config["name"])
+
+
+# ---- files
+
+
+def _write(path: Any, arrays: dict[str, np.ndarray[Any, Any]], metadata: dict[str, str]) -> None:
+    from safetensors.numpy import save
+
+    target = Path(path)
+    # safetensors writes arrays in memory order whatever their strides say, so they must be contiguous.
+    data = save({key: np.ascontiguousarray(array) for key, array in arrays.items()}, metadata)
+    handle, temporary = tempfile.mkstemp(dir=target.parent or Path("."), prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
+    except SafetensorError as wrong:
+        raise DataError(
+            explain(
+                f"file {path}",
+                expected="a safetensors file written by padless",
+                got=str(wrong),
+                fix="model.save(path) writes one",
+            )
+        ) from None
+
+
+def save_weights(model: Model, path: Any) -> None:
+    """Write a model's weights into a safetensors file.
+
+    Args:
+        model: the model, built.
+        path: of the file.
+    """
+    model.require_built()
+    _write(path, model.state_dict(), {"format": _FORMAT})
+
+
+def load_weights(model: Model, path: Any) -> None:
+    """Read a model's weights from a safetensors file.
+
+    Args:
+        model: the model, built, with the same paths and shapes.
+        path: of the file.
+    """
+    model.load_state_dict(_read(path)[0])
+
+
+def save_model(model: Model, path: Any) -> None:
+    """Write a model's config, weights and compile arguments into one safetensors file.
+
+    Args:
+        model: the model, built.
+        path: of the file.
+    """
+    model.require_built()
+    config: dict[str, Any] = {"model": serialize(model), "compile": None}
+    spec = model._first_spec
+    if spec is not None and not isinstance(spec, list):
+        config["input"] = {"shape": list(spec), "dtype": spec.dtype, "ragged": spec.ragged}
+    if model.compiled:
+        config["compile"] = serialize(model.compile_arguments)
+    _write(path, model.state_dict(), {"format": _FORMAT, "config": json.dumps(config)})
+
+
+def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
+    """Read a model that `Model.save` wrote.
+
+    Args:
+        path: of the file.
+        custom_objects: classes and functions of your own by name, beside those that `register` made known.
+        compile: whether to compile the model as the saved one was.
+
+    Returns:
+        The model, built, on the current backend.
+
+    Raises:
+        DataError: when the file is none of padless's.
+        ArgumentError: for a class that is not known.
+    """
+    arrays, metadata = _read(path)
+    if metadata.get("format") != _FORMAT or "config" not in metadata:
+        raise DataError(
+            explain(
+                f"file {path}",
+                expected="a model written by padless",
+                got=f"metadata {sorted(metadata)}",
+                fix="model.save(path); for weights alone model.load_weights(path)",
+            )
+        )
+    config = json.loads(metadata["config"])
+    before = dict(_custom)
+    _custom.update(custom_objects or {})
+    try:
+        model: Model = deserialize(config["model"])
+        arguments = deserialize(config["compile"])
+    finally:
+        _custom.clear()
+        _custom.update(before)
+    if not model.built and "input" in config:
+        from padless.graph import standin
+
+        first = config["input"]
+        model.trace(standin(tuple(first["shape"][1:]), first["dtype"], ragged=first["ragged"]))
+    model.load_state_dict(arrays)
+    if compile and arguments is not None:
+        model.compile(**arguments)
+    return model

@@ -1,0 +1,162 @@
+"""Spec: what a layer is told of its input when it is built. Symbol: a value of a model before there is data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from padless import backends
+from padless.errors import PadlessError, explain
+from padless.ragged import Ragged
+
+if TYPE_CHECKING:
+    from padless.graph import Node
+
+Array = Any
+
+
+class Spec(tuple[int | None, ...]):
+    """Shape and dtype of a layer's input, batch axis first; None for the batch and for a ragged axis.
+
+    Args:
+        shape: such as (None, None, 128).
+        dtype: name of the dtype.
+        ragged: whether the input has rows.
+
+    Example:
+        >>> spec = Spec((None, None, 128))
+        >>> spec.features, spec[-1], spec.step_shape
+        (128, 128, (128,))
+    """
+
+    dtype: str
+    ragged: bool
+
+    def __new__(cls, shape: tuple[int | None, ...], dtype: str = "float32", *, ragged: bool | None = None) -> Spec:
+        made = super().__new__(cls, shape)
+        made.dtype = dtype
+        made.ragged = (len(shape) > 1 and shape[1] is None) if ragged is None else ragged
+        return made
+
+    @classmethod
+    def of(cls, value: Any) -> Spec:
+        """The spec of a value.
+
+        Args:
+            value: a Ragged or an array.
+
+        Returns:
+            The spec.
+        """
+        if isinstance(value, Ragged):
+            return cls((None, *value.shape[1:]), backends.of(value.values).dtype_name(value.values), ragged=True)
+        shape = (None, *(int(n) for n in value.shape[1:]))
+        return cls(shape, backends.of(value).dtype_name(value), ragged=False)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """The shape, batch axis included."""
+        return tuple(self)
+
+    @property
+    def features(self) -> int:
+        """Size of the last axis."""
+        size = self[-1] if self else None
+        if size is None:
+            raise PadlessError(
+                explain(
+                    "the last axis of the input",
+                    expected="a size that is known when the layer is built",
+                    got=f"shape {tuple(self)}",
+                    fix="Input(shape=(None, 16)) for steps of 16 features; an axis that varies must be the second",
+                )
+            )
+        return size
+
+    @property
+    def step_shape(self) -> tuple[int | None, ...]:
+        """Shape of one step: without batch and time."""
+        return tuple(self)[2:]
+
+
+_SYMBOL_FIX = (
+    "a symbol stands for data that come later: give it to layers, or to padless operators; "
+    "wrap other functions in a layer class with a `call`"
+)
+
+
+class Symbol:
+    """A value of a functional model before there is data: shape, dtype and rows, but no numbers.
+
+    Args:
+        standin: a tiny value with the same features: a Ragged of three unequal rows, or an array.
+        node: the layer call that made it; None for an Input.
+        index: which output of that call it is.
+        name: for the summary.
+
+    Made by `padless.Input` and by calling layers on symbols.
+    """
+
+    __array_ufunc__ = None
+
+    def __init__(self, standin: Any, node: Node | None = None, index: int = 0, name: str = "") -> None:
+        self.standin = standin
+        self.node = node
+        self.index = index
+        self.name = name
+        # What an Input was given; every other symbol reads its shape off the stand-in.
+        self.given_shape: tuple[int | None, ...] | None = None
+        self.must_be_ragged = False
+        self.like: Symbol | None = None
+
+    @property
+    def spec(self) -> Spec:
+        """Shape and dtype."""
+        return Spec.of(self.standin)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """(None, ...): None for the batch and for an axis that varies."""
+        return self.given_shape or self.spec.shape
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype."""
+        return self.spec.dtype
+
+    def __add__(self, other: Any) -> Any:
+        from padless.layers.merging import Add
+
+        if not isinstance(other, Symbol):
+            self._refuse("adding a constant")
+        return Add()([self, other])
+
+    __radd__ = __add__
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise PadlessError(explain(f"{what}: {self!r}", expected="data", got="a symbol", fix=_SYMBOL_FIX))
+
+    def __bool__(self) -> bool:
+        self._refuse("bool()")
+
+    def __len__(self) -> int:
+        self._refuse("len()")
+
+    def __iter__(self) -> Any:
+        self._refuse("iteration")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        self._refuse("np.asarray()")
+
+    def __float__(self) -> float:
+        self._refuse("float()")
+
+    def __index__(self) -> int:
+        self._refuse("int()")
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        next(arg for arg in args if isinstance(arg, cls))._refuse(f"torch {getattr(function, '__name__', function)}")
+
+    def __repr__(self) -> str:
+        rows = ", rows" if self.must_be_ragged or self.spec.ragged else ""
+        return f"Symbol({self.name!r}, shape={self.shape}, {self.dtype}{rows})"

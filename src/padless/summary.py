@@ -1,0 +1,103 @@
+"""The table that `Model.summary` prints."""
+
+from __future__ import annotations
+
+import shutil
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from padless.layer import Layer
+from padless.ragged import Ragged
+
+if TYPE_CHECKING:
+    from padless.model import Model
+
+
+def rows_word(layer: Layer, x: Any, y: Any) -> str:
+    """Say what a layer did to the rows of its input.
+
+    Args:
+        layer: the layer.
+        x: a value, or a list of values, that went in.
+        y: what came out.
+
+    Returns:
+        "enter", "kept", "change", "end" or "".
+    """
+    y = y[0] if isinstance(y, list | tuple) else y
+    before = next((v.rows for v in (x if isinstance(x, list | tuple) else [x]) if isinstance(v, Ragged)), None)
+    after = y.rows if isinstance(y, Ragged) else None
+    if layer.makes_mask and after is not None:
+        return "enter"
+    if before is None:
+        return "" if after is None else "enter"
+    if after is None:
+        return "end"
+    return "kept" if before.same_steps(after) else "change"
+
+
+def shape_text(value: Any) -> str:
+    """Write the shape of a value, None for the batch and for an axis that varies.
+
+    Args:
+        value: a Ragged, an array, or a list of these.
+
+    Returns:
+        Such as "(None, None, 64)".
+    """
+    if isinstance(value, list | tuple):
+        return ", ".join(shape_text(part) for part in value)
+    shape = (None, *value.shape[1:])
+    return "(" + ", ".join(str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
+
+
+def summary_text(model: Model, value: Any, line_length: int | None) -> str:
+    """Write the table.
+
+    Args:
+        model: the model.
+        value: what to trace it with.
+        line_length: width in characters; the terminal's by default.
+
+    Returns:
+        The text.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    seen: dict[int, tuple[str, str]] = {}
+
+    def watch(layer: Layer, x: Any, y: Any) -> None:
+        seen[id(layer)] = (shape_text(y), rows_word(layer, x, y))
+
+    model.trace(value, watch)
+    table = Table(title=f"Model: {model.name!r}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for heading, justify in (
+        ("Layer (type)", "left"),
+        ("Output shape", "left"),
+        ("Rows", "left"),
+        ("Weights", "right"),
+    ):
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    table.add_row("input", shape_text(value), "if given" if isinstance(value, Ragged) else "", "")
+    for layer in model.layers:
+        shape, word = seen.get(id(layer), ("not called", ""))
+        table.add_row(f"{layer.name} ({type(layer).__name__})", shape, word, f"{layer.count_params():,}")
+    width = line_length or shutil.get_terminal_size((96, 24)).columns
+    console = Console(file=StringIO(), width=width, color_system=None)
+    console.print(table)
+    total = model.count_params()
+    trained = sum(int(_size(array)) for array in model.trainable_weights)
+    console.print(f"Weights: {total:,} ({total * 4 / 2**20:.2f} MiB), trained: {trained:,}, fixed: {total - trained:,}")
+    console.print("Rows: where sequences of unequal length enter, are kept, change their number of steps, and end.")
+    out = console.file
+    assert isinstance(out, StringIO)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _size(array: Any) -> int:
+    size = 1
+    for n in array.shape:
+        size *= int(n)
+    return size

@@ -1,0 +1,738 @@
+"""One loop: data to batches, the step, callbacks, metrics. No framework in it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from padless import batching, losses, metrics, optimizers
+from padless import random as _random
+from padless.backends.base import Array
+from padless.batching import Batch, Source, Stream, Table
+from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
+from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, explain
+from padless.forms import Form
+from padless.layer import Layer, calling, substituted
+from padless.metrics import Metric
+from padless.ragged import Ragged
+from padless.rows import RowPartition
+
+Logs = dict[str, float]
+
+
+class Trainer(Layer):
+    """What a model can do once it is compiled: fit, evaluate, predict."""
+
+    stop_training: bool = False
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.compiled = False
+        self.compile_arguments: dict[str, Any] = {}
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: losses.Loss | None = None
+        self.history: History | None = None
+        self.last_batch_steps = 0
+        self._metric_specs: list[tuple[Any, bool]] = []
+        self._metrics: list[tuple[Metric, bool]] | None = None
+        self._totals = np.zeros(2)
+        self._extra = np.zeros(2)
+        self._seed = 0
+        self._class_weight: dict[int, float] | None = None
+
+    # ---- compile
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Sequence[Any] | None = None,
+        weighted_metrics: Sequence[Any] | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how to train.
+
+        Args:
+            optimizer: a name such as "adam", or an optimizer.
+            loss: a name such as "sparse_categorical_crossentropy", a loss, or a function of targets and predictions.
+            loss_weights: for models with several outputs; not there yet.
+            metrics: names such as "accuracy", metrics, or functions; they count every live step once.
+            weighted_metrics: the same, by sample weight and class weight.
+            run_eagerly: accepted; changes nothing on torch.
+            steps_per_execution: accepted; changes nothing.
+            jit_compile: accepted; changes nothing on torch.
+            auto_scale_loss: accepted; changes nothing.
+
+        Raises:
+            ArgumentError: for a name that is not known; it suggests the nearest.
+        """
+        if loss_weights is not None or isinstance(loss, list | dict):
+            raise NotThereYetError(
+                explain(
+                    "compile",
+                    expected="one loss",
+                    got="several, or loss_weights",
+                    fix="one output and one loss, for now",
+                )
+            )
+        for what, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if isinstance(given, str | dict):
+                raise ArgumentError(
+                    explain(f"compile({what}=...)", expected="a list", got=repr(given), fix=f"{what}=[{given!r}]")
+                )
+        self.optimizer = optimizers.get(optimizer)
+        self.loss = None if loss is None else losses.get(loss)
+        self._metric_specs = [(m, False) for m in metrics or ()] + [(m, True) for m in weighted_metrics or ()]
+        for spec, _ in self._metric_specs:
+            _check_metric_name(spec)
+        self._metrics = None
+        self.compiled = True
+        self.compile_arguments = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "metrics": list(metrics or ()),
+            "weighted_metrics": list(weighted_metrics or ()),
+        }
+
+    def _require_compiled(self, what: str) -> None:
+        if not self.compiled:
+            raise NotBuiltError(
+                explain(
+                    f"{what} of {self.name!r}",
+                    expected="a compiled model",
+                    got="one that was not",
+                    fix='model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])',
+                )
+            )
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics, once data were seen."""
+        return [metric for metric, _ in self._metrics or ()]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns."""
+        return ["loss", *(metric.name for metric in self.metrics)]
+
+    def reset_metrics(self) -> None:
+        """Forget what loss and metrics have added up."""
+        self._totals = np.zeros(2)
+        self._extra = np.zeros(2)
+        for metric in self.metrics:
+            metric.reset_state()
+
+    # ---- one step
+
+    def _run_loss(self, batch: Batch, training: bool) -> tuple[Array, dict[str, Any]]:
+        """Predictions, loss and what metrics add, of one batch. Pure but for states that layers assign."""
+        with calling(training=training):
+            y_pred = self._run(self._moved(batch.x))
+        y, weight = batch.y, batch.weight
+        found: dict[str, Any] = {}
+        xp = self.xp
+        if self.loss is not None:
+            total, count = self.loss.sums(y, y_pred, weight)
+            value = losses.quotient(total, count)
+        else:
+            total, count = (self.backend.asarray(np.float32(n)) for n in (0.0, 1.0))
+            value = total
+        extra = self.regularization()
+        if extra:
+            more = extra[0] if len(extra) == 1 else xp.sum(xp.stack([xp.reshape(e, ()) for e in extra]))
+            value = value + more
+            found["extra"] = self.backend.stop_gradient(more)
+        found["total"], found["count"] = self.backend.stop_gradient(total), self.backend.stop_gradient(count)
+        found["y_pred"] = _detached(y_pred, self.backend)
+        return value, found
+
+    def _moved(self, x: Any) -> Any:
+        if isinstance(x, tuple | list):
+            return tuple(self._moved(part) for part in x)
+        if isinstance(x, dict):
+            return {key: self._moved(part) for key, part in x.items()}
+        if isinstance(x, Ragged):
+            return x.with_values(self.backend.asarray(x.values))
+        return self.backend.asarray(x)
+
+    def _train_on(self, batch: Batch, place: str = "this batch") -> None:
+        """Take one training step; nothing is changed when the loss is not a number."""
+        assert self.optimizer is not None
+        backend = self.backend
+        if not backend.trains:
+            raise BackendError(
+                explain(
+                    "fit",
+                    expected="a backend with gradients",
+                    got=repr(backend.name),
+                    fix='padless.set_backend("torch") before making the model',
+                )
+            )
+        if not self.built:
+            self._build_on(batch)
+        slots = self.weight_slots()
+        weights = {path: layer.__dict__[name] for path, (layer, name) in slots.items() if layer.trains(name)}
+        if not weights:
+            raise ArgumentError(
+                explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
+            )
+        assigned: dict[str, Array] = {}
+
+        def loss_of(arrays: dict[str, Array]) -> tuple[Array, Any]:
+            with substituted(self, arrays) as states:
+                value, found = self._run_loss(batch, True)
+            assigned.update(states)
+            return value, found
+
+        with _random.drawing(self._seed, self.optimizer.iterations):
+            (value, found), gradients = backend.value_and_grad(loss_of, weights)
+        if not np.isfinite(backend.to_host(value)).all():
+            raise NumericError(self._numeric_error(batch, place))
+        updated = self.optimizer.apply(backend, weights, gradients)
+        for path, array in {**assigned, **updated}.items():
+            layer, name = slots[path]
+            rule = layer._weights[name].constraint
+            if rule is not None and path in updated:
+                with backend.no_gradient():
+                    array = rule(array)
+            layer.__dict__[name] = array
+        self._count(batch, found)
+
+    def _build_on(self, batch: Batch) -> None:
+        with self.backend.no_gradient(), calling(tracing=True):
+            self._run(self._moved(_first_rows(batch.x)))
+
+    def _test_on(self, batch: Batch) -> Any:
+        with self.backend.no_gradient():
+            _, found = self._run_loss(batch, False)
+        self._count(batch, found)
+        return found["y_pred"]
+
+    def _count(self, batch: Batch, found: dict[str, Any]) -> None:
+        """Add a batch to the sums that loss and metrics are made of."""
+        host = self.backend.to_host
+        self._totals += [float(host(found["total"])), float(host(found["count"]))]
+        if "extra" in found:
+            self._extra += [float(host(found["extra"])), 1.0]
+        self.last_batch_steps = batch.nsteps
+        if batch.y is None:
+            return
+        with self.backend.no_gradient():
+            for metric, weighted in self._resolved_metrics(batch.y, found["y_pred"]):
+                metric.update_state(batch.y, found["y_pred"], sample_weight=batch.weight if weighted else None)
+
+    def _resolved_metrics(self, y: Any, y_pred: Any) -> list[tuple[Metric, bool]]:
+        if self._metrics is None:
+            true_shape, pred_shape = _step_shape(y), _step_shape(y_pred)
+            if isinstance(y_pred, Ragged) and not isinstance(y, Ragged):
+                true_shape = (*true_shape[:1], *true_shape[2:])  # padded targets: without their time axis
+            self._metrics = [
+                (metrics.get(spec, loss=self.loss, y_true_shape=true_shape, y_pred_shape=pred_shape), weighted)
+                for spec, weighted in self._metric_specs
+            ]
+        return self._metrics
+
+    def _logs(self) -> Logs:
+        total, count = self._totals
+        extra = self._extra[0] / self._extra[1] if self._extra[1] else 0.0
+        logs: Logs = {}
+        if self.loss is not None or self._extra[1]:
+            logs["loss"] = float(total / count if count else 0.0) + float(extra)
+        for metric in self.metrics:
+            result = metric.result()
+            logs[metric.name] = result if isinstance(result, float) else np.asarray(result).tolist()
+        return logs
+
+    def _numeric_error(self, batch: Batch, place: str) -> str:
+        """Find the layer that first made a number that is not finite."""
+        culprit = "the loss itself: every layer's output is finite"
+        found: list[str] = []
+
+        def watch(layer: Layer, x: Any, y: Any) -> None:
+            if not found and not isinstance(layer, Trainer) and not _finite(y, self.backend):
+                made = "got it in its input" if not _finite(x, self.backend) else "made it"
+                bad = [name for name in layer._weights if not _finite(layer.__dict__[name], self.backend)]
+                found.append(f"{layer.place} {made}" + (f"; its weights {bad} are not finite" if bad else ""))
+
+        assert self.optimizer is not None
+        with self.backend.no_gradient(), _random.drawing(self._seed, self.optimizer.iterations):
+            with calling(training=True, watch=watch), substituted(self, {}):
+                self._run(self._moved(batch.x))
+        if found:
+            culprit = found[0]
+        return explain(
+            f"fit, {place}",
+            expected="a loss that is a number",
+            got=f"NaN or infinity; {culprit}",
+            fix="a smaller learning rate, clipnorm=1.0 in the optimizer, or data without NaN; "
+            "the weights are those before this batch",
+        )
+
+    # ---- fit
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Sequence[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train.
+
+        Args:
+            x: a list of sequences, a Ragged, an array, a tuple of these for several inputs; or something that yields
+                batches: a generator, a DataLoader.
+            y: targets, one per row or one per step.
+            batch_size: rows of a batch; 32 by default.
+            epochs: how often to go through the data (index of the last epoch, as in Keras).
+            verbose: 0 silent, 1 a live bar, 2 a line per epoch; "auto" is 1 on a terminal, else 2.
+            callbacks: told how training goes.
+            validation_split: share of the last rows that is held out.
+            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or a source of batches.
+            shuffle: whether to draw a new order for each epoch.
+            class_weight: weight of each class, by its number.
+            sample_weight: (B,) one weight per row, or one per step.
+            initial_epoch: where to go on counting.
+            steps_per_epoch: batches of an epoch; default: all.
+            validation_steps: batches of a validation; default: all.
+            validation_batch_size: rows of a batch there; default: batch_size.
+            validation_freq: validate every so many epochs, or after those listed.
+
+        Returns:
+            The history: loss and metrics by epoch, by live steps, whatever the batching. Ctrl-C ends training after
+            the batch at hand and returns the history so far.
+
+        Raises:
+            DataError: when counts or rows differ, or a generator ends early.
+            NumericError: when the loss is no number; it names the batch and the layer; the weights stay as before it.
+
+        Example:
+            >>> import numpy as np, padless
+            >>> model = padless.Sequential([padless.layers.LSTM(4), padless.layers.Dense(1)])
+            >>> model.compile(loss="mse")
+            >>> x = [np.ones((2, 3)), np.zeros((5, 3))]
+            >>> history = model.fit(x, [1.0, 0.0], epochs=2, verbose=0)
+            >>> sorted(history.history)
+            ['loss']
+        """
+        self._require_compiled("fit")
+        source = self._source(x, y, sample_weight, batch_size, steps_per_epoch)
+        held_out: Source | None = None
+        if validation_split and validation_data is None:
+            if not isinstance(source, Table):
+                raise ArgumentError(
+                    explain(
+                        "validation_split",
+                        expected="data that are all at hand",
+                        got="a generator",
+                        fix="validation_data=(x, y)",
+                    )
+                )
+            source, held_out = source.split(validation_split)
+        elif validation_data is not None:
+            held_out = self._validation_source(validation_data, validation_batch_size or batch_size, validation_steps)
+        source.warn_of_empty_rows()
+        self._seed = _random.next_seed()
+        self._class_weight = class_weight
+        shuffling = np.random.Generator(np.random.Philox(np.random.SeedSequence((self._seed, 1)))) if shuffle else None
+        history = self.history = History()
+        told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
+        self.stop_training = False
+        logs: Logs = {}
+        with _interruptible() as interrupted:
+            told.tell("on_train_begin", {})
+            try:
+                for epoch in range(initial_epoch, epochs):
+                    logs = self._epoch(epoch, source, shuffling, told, interrupted)
+                    if held_out is not None and not interrupted() and _validates(epoch, validation_freq):
+                        validation = self._evaluate(held_out, told)
+                        logs |= {f"val_{name}": value for name, value in validation.items()}
+                    told.tell("on_epoch_end", epoch, logs)
+                    if interrupted():
+                        print(f"Stopped by Ctrl-C in epoch {epoch + 1}; weights and history are kept.", file=sys.stderr)
+                        break
+                    if self.stop_training:
+                        break
+            finally:
+                told.tell("on_train_end", logs)
+                self._class_weight = None
+        return history
+
+    def _epoch(
+        self, epoch: int, source: Source, shuffling: Any, told: CallbackList, interrupted: Callable[[], bool]
+    ) -> Logs:
+        self.reset_metrics()
+        told.tell("on_epoch_begin", epoch, {})
+        for at, batch in enumerate(source.epoch(shuffling)):
+            told.tell("on_train_batch_begin", at, {})
+            self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
+            told.tell("on_train_batch_end", at, self._logs())
+            if interrupted() or self.stop_training:
+                break
+        return self._logs()
+
+    def _weighted(self, batch: Batch) -> Batch:
+        """Turn class weights into weights of rows or steps."""
+        if self._class_weight is None or batch.y is None:
+            return batch
+        values = batch.y.values if isinstance(batch.y, Ragged) else np.asarray(batch.y)
+        sparse = not isinstance(self.loss, losses.CategoricalCrossentropy)
+        classes = (values if sparse else values.argmax(axis=-1)).astype(np.int64)
+        if sparse and classes.ndim > 1 and classes.shape[-1] == 1:
+            classes = classes[..., 0]
+        known = np.unique(classes)
+        table = {int(c): float(self._class_weight.get(int(c), 1.0)) for c in known}
+        weights: Any = (
+            np.vectorize(table.__getitem__, otypes=[np.float32])(classes)
+            if classes.size
+            else classes.astype(np.float32)
+        )
+        if isinstance(batch.y, Ragged):
+            weights = batch.y.with_values(weights)
+        if batch.weight is not None:
+            weights = _times(weights, batch.weight)
+        return batch._replace(weight=weights)
+
+    def _source(self, x: Any, y: Any, weight: Any, batch_size: int | None, steps: int | None) -> Source:
+        if x is None:
+            raise ArgumentError(explain("fit", expected="data", got="x=None", fix="model.fit(x, y)"))
+        several = len(getattr(self, "inputs", [0])) > 1
+        return batching.source_of(
+            x, y, weight, batch_size=batch_size, steps=steps, mask_maker=self._mask_maker(), several=several
+        )
+
+    def _validation_source(self, data: Any, batch_size: int | None, steps: int | None) -> Source:
+        if isinstance(data, tuple | list) and len(data) in (2, 3):
+            x, y, weight = (*data, None)[:3]
+            return self._source(x, y, weight, batch_size, steps)
+        if isinstance(data, tuple):
+            raise ArgumentError(
+                explain(
+                    "validation_data",
+                    expected="(x, y) or (x, y, sample_weight)",
+                    got=f"a tuple of {len(data)}",
+                    fix="validation_data=(x, y)",
+                )
+            )
+        return self._source(data, None, None, batch_size, steps)
+
+    def _mask_maker(self) -> Layer | None:
+        """The layer that finds padding, when it alone reads the model's one input: then rows are packed on the host."""
+        nodes = getattr(self, "_nodes", None)
+        if nodes is not None:
+            inputs = getattr(self, "inputs", [])
+            readers = {id(n.layer): n.layer for n in nodes if any(p is inputs[0] for p in n.parents)}
+            first = next(iter(readers.values())) if len(inputs) == 1 and len(readers) == 1 else None
+        else:
+            sequence = getattr(self, "_layers", None)
+            first = sequence[0] if sequence else None
+        while isinstance(first, Trainer):
+            first = first._mask_maker()
+        return first if first is not None and first.makes_mask else None
+
+    def _callback_list(
+        self, callbacks: Sequence[Callback], verbose: int | str, epochs: int, steps: int | None
+    ) -> CallbackList:
+        level = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else int(verbose)
+        chosen = list(callbacks)
+        if level and not any(isinstance(callback, ProgbarLogger) for callback in chosen):
+            chosen.append(ProgbarLogger(live=level == 1 and sys.stdout.isatty()))
+        params = {"verbose": level, "epochs": epochs, "steps": steps}
+        return CallbackList(chosen, self, params)  # type: ignore[arg-type]
+
+    # ---- evaluate
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Compute loss and metrics, by live steps.
+
+        Args:
+            x: as in `fit`.
+            y: targets.
+            batch_size: rows of a batch; 32 by default.
+            verbose: as in `fit`.
+            sample_weight: as in `fit`.
+            steps: batches; default: all.
+            callbacks: told how it goes.
+            return_dict: whether to return a dict by name.
+
+        Returns:
+            The loss; or a list of the loss and the metrics (`metrics_names`); or a dict.
+        """
+        self._require_compiled("evaluate")
+        source = self._source(x, y, sample_weight, batch_size, steps)
+        told = self._callback_list(list(callbacks or ()), verbose, 1, len(source) or None)
+        logs = self._evaluate(source, told)
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def _evaluate(self, source: Source, told: CallbackList) -> Logs:
+        self.reset_metrics()
+        told.tell("on_test_begin", {})
+        for at, batch in enumerate(source.epoch()):
+            told.tell("on_test_batch_begin", at, {})
+            self._test_on(batch)
+            told.tell("on_test_batch_end", at, self._logs())
+        logs = self._logs()
+        told.tell("on_test_end", logs)
+        return logs
+
+    # ---- predict
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> Any:
+        """Compute outputs for many rows, batch by batch.
+
+        Args:
+            x: as in `fit`.
+            batch_size: rows of a batch; 32 by default.
+            verbose: as in `fit`; a line is printed only for runs of over two seconds.
+            steps: batches; default: all.
+            callbacks: told how it goes.
+
+        Returns:
+            NumPy: an array (B, ...) where rows end in the model; else the form that came in: a list of arrays for a
+            list, a Ragged for a Ragged, a padded array for a padded one. Rows are in the order given.
+        """
+        source = self._source(x, None, None, batch_size, steps)
+        told = self._callback_list(
+            list(callbacks or ()), 0 if verbose in ("auto", 2) else verbose, 1, len(source) or None
+        )
+        if verbose == "auto" and sys.stdout.isatty():
+            told = self._callback_list(list(callbacks or ()), 1, 1, len(source) or None)
+        told.tell("on_predict_begin", {})
+        parts = []
+        for at, batch in enumerate(source.epoch()):
+            told.tell("on_predict_batch_begin", at, {})
+            parts.append(self._predict_on(batch.x if not isinstance(source, Stream) else _without_targets(batch)))
+            self.last_batch_steps = batch.nsteps
+            told.tell("on_predict_batch_end", at, {})
+        told.tell("on_predict_end", {})
+        return _form_of(x, several=isinstance(source, Table) and isinstance(source.inputs, tuple)).leave(_joined(parts))
+
+    def _predict_on(self, x: Any) -> Any:
+        with self.backend.no_gradient(), calling():
+            y = self._run(self._moved(x))
+        return _on_host(y, self.backend)
+
+    # ---- single batches
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Take one training step.
+
+        Args:
+            x: the rows of the batch.
+            y: targets.
+            sample_weight: as in `fit`.
+            class_weight: as in `fit`.
+            return_dict: whether to return a dict by name.
+
+        Returns:
+            The loss; or a list of the loss and the metrics; or a dict. Metrics add up until `reset_metrics`.
+        """
+        self._require_compiled("train_on_batch")
+        self._class_weight = class_weight
+        try:
+            self._train_on(self._weighted(self._one_batch(x, y, sample_weight)))
+        finally:
+            self._class_weight = None
+        return self._answer(return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Compute loss and metrics of one batch.
+
+        Args:
+            x: the rows of the batch.
+            y: targets.
+            sample_weight: as in `fit`.
+            return_dict: whether to return a dict by name.
+
+        Returns:
+            As `train_on_batch`.
+        """
+        self._require_compiled("test_on_batch")
+        self._test_on(self._one_batch(x, y, sample_weight))
+        return self._answer(return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Compute outputs of one batch.
+
+        Args:
+            x: the rows of the batch.
+
+        Returns:
+            As `predict`.
+        """
+        table = self._source(x, None, None, None, None)
+        assert isinstance(table, Table)
+        y = self._predict_on(table.batch(np.arange(table.nrows)).x)
+        return _form_of(x, several=isinstance(table.inputs, tuple)).leave(y)
+
+    def _one_batch(self, x: Any, y: Any, weight: Any) -> Batch:
+        source = self._source(x, y, weight, None, None)
+        assert isinstance(source, Table)
+        return source.batch(np.arange(source.nrows))
+
+    def _answer(self, return_dict: bool) -> Any:
+        logs = self._logs()
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back until the batch at hand is done; a second one interrupts at once."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handler(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
+    return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
+
+
+def _check_metric_name(spec: Any) -> None:
+    if isinstance(spec, str):
+        metrics.check_name(spec)
+
+
+def _step_shape(value: Any) -> tuple[int, ...]:
+    values = value.values if isinstance(value, Ragged) else value
+    return tuple(values.shape)
+
+
+def _first_rows(x: Any) -> Any:
+    if isinstance(x, tuple | list):
+        return tuple(_first_rows(part) for part in x)
+    if isinstance(x, dict):
+        return {key: _first_rows(part) for key, part in x.items()}
+    return x[:2]
+
+
+def _without_targets(batch: Batch) -> Any:
+    return batch.x
+
+
+def _detached(y: Any, backend: Any) -> Any:
+    if isinstance(y, Ragged):
+        return y.with_values(backend.stop_gradient(y.values))
+    if isinstance(y, tuple | list):
+        return type(y)(_detached(part, backend) for part in y)
+    return backend.stop_gradient(y)
+
+
+def _finite(y: Any, backend: Any) -> bool:
+    if isinstance(y, tuple | list):
+        return all(_finite(part, backend) for part in y)
+    values = backend.to_host(y.values if isinstance(y, Ragged) else y)
+    return values.dtype.kind not in "f" or bool(np.isfinite(values).all())
+
+
+def _on_host(y: Any, backend: Any) -> Any:
+    if isinstance(y, Ragged):
+        return y.with_values(np.array(backend.to_host(y.values)))
+    if isinstance(y, tuple | list):
+        return type(y)(_on_host(part, backend) for part in y)
+    if isinstance(y, dict):
+        return {key: _on_host(part, backend) for key, part in y.items()}
+    return np.array(backend.to_host(y))
+
+
+def _joined(parts: list[Any]) -> Any:
+    first = parts[0]
+    if isinstance(first, tuple | list):
+        return type(first)(_joined([part[at] for part in parts]) for at in range(len(first)))
+    if isinstance(first, dict):
+        return {key: _joined([part[key] for part in parts]) for key in first}
+    if not isinstance(first, Ragged):
+        return np.concatenate(parts)
+    lengths = np.concatenate([part.rows.row_lengths for part in parts])
+    rows = RowPartition(
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+        positions=np.concatenate([part.rows.positions for part in parts]),
+        starts=np.concatenate([part.rows.starts for part in parts]),
+        length=max(part.rows.padded_length for part in parts) if all(part.rows.came_padded for part in parts) else None,
+    )
+    return Ragged(np.concatenate([part.values for part in parts]), rows)
+
+
+def _form_of(x: Any, *, several: bool) -> Form:
+    """The form of the data given to predict."""
+    first = x[0] if several else next(iter(x.values())) if isinstance(x, dict) else x
+    if isinstance(first, Ragged):
+        return Form()
+    if isinstance(first, list | tuple) or getattr(first, "dtype", None) == np.dtype(object):
+        return Form(list)
+    return Form(Ragged.to_padded) if hasattr(first, "shape") else Form()
+
+
+def _times(one: Any, other: Any) -> Any:
+    """Class weights times sample weights, of rows or of steps."""
+    if isinstance(one, Ragged):
+        if isinstance(other, Ragged):
+            return one * other
+        flat = np.asarray(other).reshape(-1)
+        return one.with_values(one.values * flat[one.rows.value_rowids])
+    weights = np.asarray(other, np.float32)
+    return one * weights.reshape(*weights.shape, *(1 for _ in range(one.ndim - weights.ndim)))
