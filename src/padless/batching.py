@@ -28,13 +28,13 @@ class Batch(NamedTuple):
         x: the input: a Ragged, an array, or a tuple or dict of these.
         y: the targets, or None.
         weight: weights per row or per step, or None.
-        first_row: index of the first row in the data, or None when rows were shuffled or came in a stream.
+        rows: (B,) index of each row in the data, or None when they came in a stream.
     """
 
     x: Any
     y: Any = None
     weight: Any = None
-    first_row: int | None = None
+    rows: Int | None = None
 
     @property
     def nrows(self) -> int:
@@ -127,8 +127,9 @@ class PaddedColumn(ArrayColumn):
         self.layer = layer
 
     def _mask(self, x: Any) -> npt.NDArray[np.bool_]:
-        mask = self.layer.compute_mask(x)  # type: ignore[attr-defined]
-        return np.asarray(self.layer.backend.to_host(mask))
+        backend = self.layer.backend
+        mask = self.layer.compute_mask(backend.asarray(x))  # type: ignore[attr-defined]
+        return np.asarray(backend.to_host(mask))
 
     def take(self, rows: Int) -> Any:
         """The sequences of some rows."""
@@ -230,7 +231,7 @@ class Table:
                     fix="one target (and one weight) for each sequence",
                 )
             )
-        self.nrows = next(iter(counts.values()))
+        self.nrows: int = next(iter(counts.values()))
         if not self.nrows:
             raise DataError(
                 explain("the data", expected="at least one row", got="none", fix="check how the data were read")
@@ -259,12 +260,11 @@ class Table:
                         stacklevel=4,
                     )
 
-    def batch(self, rows: Int, first_row: int | None = None) -> Batch:
+    def batch(self, rows: Int) -> Batch:
         """Make a batch of some rows.
 
         Args:
             rows: their indices.
-            first_row: of the batch in the data, when they are in order.
 
         Returns:
             The batch, on the host.
@@ -277,7 +277,7 @@ class Table:
             x = self.inputs.take(rows)
         y = None if self.targets is None else self.targets.take(rows)
         weight = None if self.weights is None else self.weights.take(rows)
-        return Batch(x, y, weight, first_row)
+        return Batch(x, y, weight, rows)
 
     def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
         """Give the batches of one epoch.
@@ -290,7 +290,7 @@ class Table:
         """
         order = np.arange(self.nrows) if shuffle is None else shuffle.permutation(self.nrows)
         for at in range(0, self.nrows, self.batch_size):
-            yield self.batch(order[at : at + self.batch_size], at if shuffle is None else None)
+            yield self.batch(order[at : at + self.batch_size])
 
     def split(self, fraction: float) -> tuple[Table, Table]:
         """Cut the last rows off, before any shuffling, as Keras does.
@@ -419,7 +419,7 @@ class Stream:
             )
         x, y, weight = (*parts, None, None)[:3]
         table = Table(x, y, weight, mask_maker=self.mask_maker)
-        return table.batch(np.arange(table.nrows))
+        return table.batch(np.arange(table.nrows))._replace(rows=None)
 
 
 Source = Table | Stream
@@ -456,4 +456,4 @@ def source_of(
                 )
             )
         return Stream(x, steps, mask_maker)
-    return Table(x, y, weight, batch_size or 32, mask_maker)
+    return Table(x, y, weight, 32 if batch_size is None else batch_size, mask_maker)

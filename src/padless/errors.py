@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -28,6 +29,30 @@ class ShapeError(PadlessError, ValueError):
 
 class DataError(PadlessError, ValueError):
     """The data themselves are wrong: ids outside a vocabulary, counts that differ, nothing at all."""
+
+
+class RowError(DataError):
+    """One row of the data is wrong.
+
+    Args:
+        text: the text; it names the row as "row 3".
+        row: its index in the batch; training puts the index in the data in its place.
+    """
+
+    def __init__(self, text: str, row: int) -> None:
+        super().__init__(text)
+        self.row = row
+
+    def renamed(self, row: int) -> RowError:
+        """The same error with another index.
+
+        Args:
+            row: index in the data.
+
+        Returns:
+            A new error.
+        """
+        return RowError(re.sub(rf"\brow {self.row}\b", f"row {row}", str(self)), row)
 
 
 class MaskError(PadlessError, TypeError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
+import optree
 
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError, explain
@@ -611,6 +612,22 @@ class Ragged:
         return (
             f"Ragged(shape={self.shape}, {backends.of(self.values).dtype_name(self.values)}, lengths={lengths}{holes})"
         )
+
+
+def _unflatten(rows: RowPartition, children: Sequence[Any]) -> Ragged:
+    # Trees are also filled with things that are no arrays (None, shapes, markers), so nothing is checked here.
+    made = object.__new__(Ragged)
+    made.values, made.rows = children[0], rows
+    return made
+
+
+def _flatten(x: Any) -> tuple[tuple[Any], RowPartition, tuple[str]]:
+    return (x.values,), x.rows, ("values",)
+
+
+# optree's types want a Collection here, which it never uses as one.
+_register: Any = optree.register_pytree_node
+_register(Ragged, _flatten, _unflatten, namespace="padless")
 
 
 def pad(values: Array, rows: RowPartition, value: float = 0) -> Array:

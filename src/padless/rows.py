@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from padless.errors import DataError, MaskError, ShapeError, explain
+from padless.errors import DataError, MaskError, RowError, ShapeError, explain
 
 Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
@@ -62,7 +62,8 @@ def _concat_ranges(starts: Int, lengths: Int) -> Int:
     if not total:
         return np.zeros(0, np.int64)
     ends = np.cumsum(lengths)
-    return np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+    ranges: Int = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - lengths), lengths)
+    return ranges
 
 
 class RowPartition:
@@ -406,9 +407,7 @@ class RowPartition:
             return ()
         edges = np.concatenate([[0], np.nonzero(np.diff(sizes))[0] + 1, [len(sizes)]])
         firsts = np.concatenate([[0], np.cumsum(sizes)])
-        return tuple(
-            Rectangle(int(firsts[a]), int(b - a), int(sizes[a])) for a, b in itertools.pairwise(edges)
-        )
+        return tuple(Rectangle(int(firsts[a]), int(b - a), int(sizes[a])) for a, b in itertools.pairwise(edges))
 
     # ---- other partitions from this one
 
@@ -628,6 +627,7 @@ def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> No
     """
     if one.same_steps(other):
         return
+    row = None
     if one.nrows != other.nrows:
         first = f"{one.nrows} rows against {other.nrows}"
     elif (one.row_lengths != other.row_lengths).any():
@@ -636,11 +636,10 @@ def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> No
     else:
         row = int(one.value_rowids[np.nonzero(one.positions != other.positions)[0][0]])
         first = f"row {row} has its masked steps at other places"
-    raise DataError(
-        explain(
-            where,
-            expected="two values with the same rows",
-            got=f"{one!r} and {other!r}: {first}",
-            fix="make both from the same row_splits, or pool one of them first",
-        )
+    text = explain(
+        where,
+        expected="two values with the same rows",
+        got=f"{one!r} and {other!r}: {first}",
+        fix="make both from the same row_splits, or pool one of them first",
     )
+    raise DataError(text) if row is None else RowError(text, row)

@@ -14,9 +14,9 @@ import numpy as np
 from padless import batching, losses, metrics, optimizers
 from padless import random as _random
 from padless.backends.base import Array
-from padless.batching import Batch, Source, Stream, Table
+from padless.batching import Batch, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
-from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, explain
+from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, RowError, explain
 from padless.forms import Form
 from padless.layer import Layer, calling, substituted
 from padless.metrics import Metric
@@ -387,7 +387,8 @@ class Trainer(Layer):
         told.tell("on_epoch_begin", epoch, {})
         for at, batch in enumerate(source.epoch(shuffling)):
             told.tell("on_train_batch_begin", at, {})
-            self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
+            with _rows_of_the_data(batch):
+                self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
             told.tell("on_train_batch_end", at, self._logs())
             if interrupted() or self.stop_training:
                 break
@@ -504,7 +505,8 @@ class Trainer(Layer):
         told.tell("on_test_begin", {})
         for at, batch in enumerate(source.epoch()):
             told.tell("on_test_batch_begin", at, {})
-            self._test_on(batch)
+            with _rows_of_the_data(batch):
+                self._test_on(batch)
             told.tell("on_test_batch_end", at, self._logs())
         logs = self._logs()
         told.tell("on_test_end", logs)
@@ -543,7 +545,8 @@ class Trainer(Layer):
         parts = []
         for at, batch in enumerate(source.epoch()):
             told.tell("on_predict_batch_begin", at, {})
-            parts.append(self._predict_on(batch.x if not isinstance(source, Stream) else _without_targets(batch)))
+            with _rows_of_the_data(batch):
+                parts.append(self._predict_on(batch.x))
             self.last_batch_steps = batch.nsteps
             told.tell("on_predict_batch_end", at, {})
         told.tell("on_predict_end", {})
@@ -648,6 +651,17 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def _rows_of_the_data(batch: Batch) -> Iterator[None]:
+    """Name a wrong row by its index in the data, not in the batch."""
+    try:
+        yield
+    except RowError as wrong:
+        if batch.rows is None:
+            raise
+        raise wrong.renamed(int(batch.rows[wrong.row])) from None
+
+
 def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
 
@@ -668,10 +682,6 @@ def _first_rows(x: Any) -> Any:
     if isinstance(x, dict):
         return {key: _first_rows(part) for key, part in x.items()}
     return x[:2]
-
-
-def _without_targets(batch: Batch) -> Any:
-    return batch.x
 
 
 def _detached(y: Any, backend: Any) -> Any:

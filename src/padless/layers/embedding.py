@@ -1,0 +1,167 @@
+"""Embedding: a learned vector for every id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from padless import constraints, initializers, regularizers
+from padless.errors import DataError, ShapeError, explain
+from padless.forms import narrowed
+from padless.layer import Array, Layer
+from padless.layers.arguments import positive
+from padless.ragged import Ragged
+from padless.spec import Spec
+
+
+class Embedding(Layer):
+    """Turn ids into learned vectors.
+
+    With `mask_zero=True`, id 0 means padding: a padded array becomes rows of its other steps, and a 0 inside a row
+    becomes a hole. Everything after this layer then skips those steps.
+
+    Args:
+        input_dim: number of ids: they go from 0 to input_dim - 1.
+        output_dim: D, size of a vector.
+        embeddings_initializer: of the table.
+        embeddings_regularizer: adds a penalty on the table to the loss.
+        embeddings_constraint: applied to the table after each update.
+        mask_zero: whether steps with id 0 are masked.
+        weights: (input_dim, output_dim) values of the table to start with, or a list that holds them.
+        **kwargs: name, dtype, trainable. `input_length` of older Keras does nothing: rows know their lengths.
+
+    Shapes:
+        ids (B, ...) to (B, ..., D); rows (B, None, ...) to (B, None, ..., D). Weights: embeddings (input_dim, D).
+
+    Raises:
+        ArgumentError: when a size is not a whole number above 0.
+        DTypeError: when the ids are floats.
+        DataError: when an id is outside the table; it names the id, its row and its step. Not looked for where that
+            would stall the device.
+        ShapeError: when `weights` has another shape.
+
+    Example:
+        >>> import numpy as np
+        >>> Embedding(10, 4)([[1, 2], [3]])[0].shape[1]
+        4
+        >>> Embedding(10, 4, mask_zero=True)(np.array([[0, 7], [8, 9]])).rows.row_lengths.tolist()
+        [1, 2]
+    """
+
+    view = "steps"
+    reads = "ids"
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        weights: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("input_length", None)
+        super().__init__(**kwargs)
+        self.input_dim = positive(self.place, "input_dim", input_dim)
+        self.output_dim = positive(self.place, "output_dim", output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.mask_zero = mask_zero
+        self.makes_mask = mask_zero
+        if weights is not None:
+            self.embeddings_initializer = initializers.get(self._table(weights))
+
+    def _table(self, weights: Any) -> np.ndarray[Any, Any]:
+        table = np.asarray(weights[0] if isinstance(weights, list | tuple) and len(weights) == 1 else weights)
+        if table.shape != (self.input_dim, self.output_dim):
+            raise ShapeError(
+                explain(
+                    f"{self.place}: weights",
+                    expected=f"shape {(self.input_dim, self.output_dim)}, input_dim and output_dim",
+                    got=f"shape {table.shape}",
+                    fix="one row for each id, id 0 included",
+                )
+            )
+        return table
+
+    def build(self, spec: Spec) -> None:
+        """Make the table.
+
+        Args:
+            spec: of the input.
+        """
+        self.embeddings = self.add_weight(
+            "embeddings",
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+        )
+
+    def call(self, x: Array) -> Array:
+        """Look the ids up.
+
+        Args:
+            x: (N, ...) ids.
+
+        Returns:
+            (N, ..., D).
+        """
+        ids = self.xp.reshape(x * 0 if self.tracing else x, (-1,))
+        return self.xp.reshape(self.xp.take(self.embeddings, ids, axis=0), (*x.shape, self.output_dim))
+
+    def compute_mask(self, x: Array, mask: Any = None) -> Array | None:
+        """Say which ids are real.
+
+        Args:
+            x: ids.
+            mask: not used.
+
+        Returns:
+            Bools like x, True where the id is not 0; None without `mask_zero`.
+        """
+        return x != 0 if self.mask_zero else None
+
+    def _prepared(self, x: Any) -> Any:
+        x = super()._prepared(x)
+        if not self.tracing:
+            self._require_known(x)
+        return self._masked(x) if self.mask_zero else x
+
+    def _masked(self, x: Any) -> Ragged:
+        ids = x if isinstance(x, Ragged) else Ragged.from_padded(x) if x.ndim == 2 else None
+        if ids is None or ids.values.ndim != 1:
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected="one id for each step, (B, T), with mask_zero=True",
+                    got=f"shape {tuple(x.shape)}",
+                    fix="mask_zero=False, or TimeDistributed for rows within rows",
+                )
+            )
+        return ids if self.tracing else narrowed(ids, ids.values != 0, self.place)
+
+    def _require_known(self, x: Any) -> None:
+        values = x.values if isinstance(x, Ragged) else x
+        bounds = self.backend.bounds(values)
+        if bounds is None or (bounds[0] >= 0 and bounds[1] < self.input_dim):
+            return
+        ids = self.backend.to_host(values)
+        first = tuple(int(n) for n in np.argwhere((ids < 0) | (ids >= self.input_dim))[0])
+        wrong, where = int(ids[first]), first
+        if isinstance(x, Ragged):
+            where = (int(x.rows.value_rowids[first[0]]), int(x.rows.positions[first[0]]), *first[1:])
+        words = ("row", "step", "place", "place", "place")
+        larger = f"input_dim={bounds[1] + 1}" if bounds[1] >= self.input_dim else "ids from 0 on"
+        raise DataError(
+            explain(
+                self.place,
+                expected=f"ids of the vocabulary, which has {self.input_dim}, 0 to {self.input_dim - 1}",
+                got=f"id {wrong} in " + ", ".join(f"{name} {at}" for name, at in zip(words, where, strict=False)),
+                fix=f"{larger}; or give the tokenizer num_words={self.input_dim}",
+            )
+        )

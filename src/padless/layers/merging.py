@@ -1,0 +1,266 @@
+"""Layers that make one value of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
+from padless.layer import Array, Layer
+from padless.layers.arguments import trailing_axes
+from padless.ragged import Ragged
+from padless.spec import Spec
+
+
+class _Merge(Layer):
+    """What element-by-element merges have: inputs that fit, and a function of them.
+
+    Rows need the same rows in every input. Arrays broadcast as in Keras: an input with fewer axes gets new ones after
+    the batch.
+    """
+
+    view = "steps"
+    merges = True
+
+    def call(self, x: Sequence[Array]) -> Array:
+        """Merge.
+
+        Args:
+            x: arrays (N, ...).
+
+        Returns:
+            (N, ...).
+        """
+        self._require_fitting(x)
+        axes = max(value.ndim for value in x)
+        return self._merged(
+            [self.xp.reshape(v, (*v.shape[:1], *(1 for _ in range(axes - v.ndim)), *v.shape[1:])) for v in x]
+        )
+
+    def _merged(self, x: list[Array]) -> Array:
+        raise NotImplementedError
+
+    def _require_fitting(self, x: Sequence[Array]) -> None:
+        shapes = [tuple(value.shape) for value in x]
+        fitting = len({shape[:1] for shape in shapes}) == 1
+        for axis in range(1, max(map(len, shapes))):
+            fitting = fitting and len({shape[-axis] for shape in shapes if len(shape) > axis} - {1}) < 2
+        if not fitting:
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected="inputs of one shape, or of shapes that broadcast after the batch",
+                    got=f"shapes {', '.join(map(str, shapes))}",
+                    fix="bring them to one width first, with layers.Dense(units)",
+                )
+            )
+
+
+class Add(_Merge):
+    """Add several values, element by element.
+
+    Args:
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of (B, ...) to (B, ...); rows need the same rows in every input.
+
+    Raises:
+        ShapeError: when shapes do not fit; it gives them.
+        MaskError: when only some inputs have rows.
+
+    Example:
+        >>> import numpy as np
+        >>> Add()([np.ones((1, 2)), np.ones((1, 2))]).tolist()
+        [[2.0, 2.0]]
+    """
+
+    def _merged(self, x: list[Array]) -> Array:
+        return reduce(lambda a, b: a + b, x)
+
+
+class Subtract(_Merge):
+    """Subtract the second of two values from the first, element by element.
+
+    Args:
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of two (B, ...) to (B, ...); rows need the same rows in both.
+
+    Raises:
+        ArgumentError: when there are not two.
+        ShapeError: when shapes do not fit; it gives them.
+
+    Example:
+        >>> import numpy as np
+        >>> Subtract()([np.ones((1, 2)), np.ones((1, 2))]).tolist()
+        [[0.0, 0.0]]
+    """
+
+    def _merged(self, x: list[Array]) -> Array:
+        if len(x) != 2:
+            raise ArgumentError(explain(self.place, expected="two values", got=str(len(x)), fix="Subtract()([a, b])"))
+        return x[0] - x[1]
+
+
+class Multiply(_Merge):
+    """Multiply several values, element by element.
+
+    Args:
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of (B, ...) to (B, ...); rows need the same rows in every input.
+
+    Raises:
+        ShapeError: when shapes do not fit; it gives them.
+
+    Example:
+        >>> import numpy as np
+        >>> Multiply()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)]).tolist()
+        [[6.0, 6.0]]
+    """
+
+    def _merged(self, x: list[Array]) -> Array:
+        return reduce(lambda a, b: a * b, x)
+
+
+class Average(_Merge):
+    """Average several values, element by element.
+
+    Args:
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of (B, ...) to (B, ...); rows need the same rows in every input.
+
+    Raises:
+        ShapeError: when shapes do not fit; it gives them.
+
+    Example:
+        >>> import numpy as np
+        >>> Average()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)]).tolist()
+        [[2.5, 2.5]]
+    """
+
+    reads = "floats"
+
+    def _merged(self, x: list[Array]) -> Array:
+        return reduce(lambda a, b: a + b, x) / len(x)
+
+
+class Maximum(_Merge):
+    """Take the largest of several values, element by element.
+
+    Args:
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of (B, ...) to (B, ...); rows need the same rows in every input.
+
+    Raises:
+        ShapeError: when shapes do not fit; it gives them.
+
+    Example:
+        >>> import numpy as np
+        >>> Maximum()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)]).tolist()
+        [[3.0, 3.0]]
+    """
+
+    def _merged(self, x: list[Array]) -> Array:
+        return reduce(self.xp.maximum, x)
+
+
+class Minimum(_Merge):
+    """Take the smallest of several values, element by element.
+
+    Args:
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of (B, ...) to (B, ...); rows need the same rows in every input.
+
+    Raises:
+        ShapeError: when shapes do not fit; it gives them.
+
+    Example:
+        >>> import numpy as np
+        >>> Minimum()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)]).tolist()
+        [[2.0, 2.0]]
+    """
+
+    def _merged(self, x: list[Array]) -> Array:
+        return reduce(self.xp.minimum, x)
+
+
+class Concatenate(Layer):
+    """Put several values side by side, along the features by default.
+
+    Args:
+        axis: along which to put them, counted as in Keras; on rows, an axis of the features.
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of (B, ..., D1), (B, ..., D2), ... to (B, ..., D1 + D2 + ...); rows need the same rows in every input.
+
+    Raises:
+        ShapeError: when shapes differ in another axis; it gives them.
+        NotThereYetError: for rows one after the other, axis=1.
+        MaskError: when only some inputs have rows.
+
+    Example:
+        >>> import numpy as np
+        >>> Concatenate()([np.zeros((1, 2)), np.ones((1, 1))]).tolist()
+        [[0.0, 0.0, 1.0]]
+    """
+
+    view = "steps"
+    merges = True
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def build(self, spec: list[Spec]) -> None:
+        """Note which axis it is.
+
+        Args:
+            spec: of the inputs.
+        """
+        self._axis = trailing_axes(self.place, self.axis, spec[0])[0]
+
+    def call(self, x: Sequence[Array]) -> Array:
+        """Concatenate.
+
+        Args:
+            x: arrays (N, ...).
+
+        Returns:
+            (N, ...).
+        """
+        shapes = [tuple(value.shape) for value in x]
+        others = {(*s[: len(s) + self._axis], *s[len(s) + self._axis + 1 :]) for s in shapes}
+        if len({len(s) for s in shapes}) > 1 or len(others) > 1:
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected=f"inputs whose shapes differ in axis {self.axis} alone",
+                    got=f"shapes {', '.join(map(str, shapes))}",
+                    fix="another axis, or a layer before that brings the other axes to one size",
+                )
+            )
+        return self.xp.concat(list(x), axis=self._axis)
+
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if any(isinstance(value, Ragged) and -self._axis >= value.values.ndim for value in x):
+            raise NotThereYetError(
+                explain(
+                    f"{self.place}: axis",
+                    expected="an axis of the features, when inputs have rows",
+                    got=f"axis={self.axis}, time: the rows of one input behind those of another, which is not there yet",
+                    fix="axis=-1; or join the sequences before the model: [[*a, *b] for a, b in zip(x, y)]",
+                )
+            )
+        return super()._dispatch(x, args, kwargs)
