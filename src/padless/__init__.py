@@ -61,7 +61,7 @@ _LAZY = {
 }
 _MODULES = (
     "activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "preprocessing", "regularizers", "schedules", "testing", "utils",
+    "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
 )  # fmt: skip
 
 

@@ -3,13 +3,18 @@
 They see packed steps (N, D) or any other array and never mix entries, except softmax, log_softmax, sparsemax and glu,
 which mix along `axis`. Branches are chosen with `where` on the inputs as well as on the results, so that gradients
 stay finite at 0 and far from it. NaN stays NaN.
+
+The formulas here are the specification. A backend whose framework has a function itself may name it in its `native`
+table; it then stands in wherever every further argument is at its default.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from padless import backends
 from padless.errors import ArgumentError, ShapeError, explain, nearest
@@ -30,6 +35,29 @@ def _decay(x: Array, xp: Any) -> Array:
     return xp.exp(xp.where(x >= 0, -x, x))
 
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _or_native(formula: F) -> F:
+    """The backend's own function of this name where it has one and no argument differs from its default."""
+    defaults = {name: p.default for name, p in list(inspect.signature(formula).parameters.items())[1:]}
+
+    def is_default(name: str, value: Any) -> bool:
+        return name in defaults and isinstance(value, int | float | None) and value == defaults[name]
+
+    @functools.wraps(formula)
+    def chosen(x: Any, *arguments: Any, **named: Any) -> Array:
+        given = {**dict(zip(defaults, arguments, strict=False)), **named}
+        if len(arguments) <= len(defaults) and all(is_default(name, value) for name, value in given.items()):
+            owner = backends.of(x)
+            function = getattr(owner, "native", {}).get(formula.__name__)
+            if function is not None and owner.is_array(x):
+                return function(x)
+        return formula(x, *arguments, **named)
+
+    return chosen  # type: ignore[return-value]
+
+
 def linear(x: Array) -> Array:
     """Give back the input.
 
@@ -46,6 +74,7 @@ def linear(x: Array) -> Array:
     return x
 
 
+@_or_native
 def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     """Keep what lies above a threshold: max(x, 0) by default.
 
@@ -71,6 +100,7 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: float | None = None, 
     return y if max_value is None else xp.where(x >= max_value, max_value, y)
 
 
+@_or_native
 def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
     """Rectify, but with a small slope below 0.
 
@@ -91,6 +121,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.2) -> Array:
     return relu(x, negative_slope)
 
 
+@_or_native
 def relu6(x: Array) -> Array:
     """Rectify and stop at 6.
 
@@ -110,6 +141,7 @@ def relu6(x: Array) -> Array:
     return relu(x, max_value=6.0)
 
 
+@_or_native
 def softmax(x: Array, axis: Axis = -1) -> Array:
     """Turn scores into probabilities that sum to 1 along an axis.
 
@@ -132,6 +164,7 @@ def softmax(x: Array, axis: Axis = -1) -> Array:
     return e / xp.sum(e, axis=axis, keepdims=True)
 
 
+@_or_native
 def log_softmax(x: Array, axis: Axis = -1) -> Array:
     """Logarithm of softmax, without the loss of digits.
 
@@ -184,6 +217,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     return xp.where(x <= bound, 0.0, x - bound)
 
 
+@_or_native
 def glu(x: Array, axis: int = -1) -> Array:
     """Gate one half of the features with the other.
 
@@ -221,6 +255,7 @@ def glu(x: Array, axis: int = -1) -> Array:
     return value * sigmoid(gate)
 
 
+@_or_native
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """Exponential linear unit.
 
@@ -242,6 +277,7 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
     return xp.where(x <= 0, alpha * xp.expm1(xp.where(x <= 0, x, 0.0)), x)
 
 
+@_or_native
 def selu(x: Array) -> Array:
     """Scaled exponential linear unit, which keeps mean 0 and variance 1.
 
@@ -261,6 +297,7 @@ def selu(x: Array) -> Array:
     return 1.0507009873554805 * elu(x, 1.6732632423543772)
 
 
+@_or_native
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """Exponential linear unit whose slope is continuous for every alpha.
 
@@ -282,6 +319,7 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     return xp.where(x <= 0, alpha * xp.expm1(xp.where(x <= 0, x, 0.0) / alpha), x)
 
 
+@_or_native
 def silu(x: Array) -> Array:
     """Swish: x * sigmoid(x).
 
@@ -302,6 +340,7 @@ def silu(x: Array) -> Array:
     return x * sigmoid(x)
 
 
+@_or_native
 def gelu(x: Array, approximate: bool = False) -> Array:
     """Gaussian error linear unit: x times the normal distribution function at x.
 
@@ -325,6 +364,7 @@ def gelu(x: Array, approximate: bool = False) -> Array:
     return 0.5 * x * (1.0 + backends.of(x).erf(x / math.sqrt(2.0)))
 
 
+@_or_native
 def mish(x: Array) -> Array:
     """Smooth activation without bound above: x * tanh(softplus(x)).
 
@@ -345,6 +385,7 @@ def mish(x: Array) -> Array:
     return x * xp.tanh(softplus(x))
 
 
+@_or_native
 def softplus(x: Array) -> Array:
     """Smooth relu: log(exp(x) + 1).
 
@@ -386,6 +427,7 @@ def squareplus(x: Array, b: float = 4) -> Array:
     return (x + xp.sqrt(x * x + b)) / 2
 
 
+@_or_native
 def softsign(x: Array) -> Array:
     """Squash to (-1, 1): x / (1 + |x|).
 
@@ -427,6 +469,7 @@ def sparse_plus(x: Array) -> Array:
     return xp.where(x <= -1, 0.0, xp.where(x < 1, 0.25 * (middle + 1.0) ** 2, x))
 
 
+@_or_native
 def sigmoid(x: Array) -> Array:
     """Logistic function: 1 / (1 + exp(-x)).
 
@@ -448,6 +491,7 @@ def sigmoid(x: Array) -> Array:
     return xp.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
+@_or_native
 def log_sigmoid(x: Array) -> Array:
     """Logarithm of the logistic function, without the loss of digits.
 
@@ -468,6 +512,7 @@ def log_sigmoid(x: Array) -> Array:
     return xp.where(x >= 0, 0.0, x) - xp.log1p(_decay(x, xp))
 
 
+@_or_native
 def hard_sigmoid(x: Array) -> Array:
     """Straight line in place of the logistic function: x / 6 + 1/2, from 0 to 1.
 
@@ -488,6 +533,7 @@ def hard_sigmoid(x: Array) -> Array:
     return xp.where(x <= -3, 0.0, xp.where(x >= 3, 1.0, x / 6.0 + 0.5))
 
 
+@_or_native
 def hard_silu(x: Array) -> Array:
     """Swish with a straight line in place of the logistic function: x * hard_sigmoid(x).
 
@@ -528,6 +574,7 @@ def sparse_sigmoid(x: Array) -> Array:
     return xp.where(x <= -1, 0.0, xp.where(x >= 1, 1.0, 0.5 * (x + 1.0)))
 
 
+@_or_native
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent.
 
@@ -548,6 +595,7 @@ def tanh(x: Array) -> Array:
     return xp.tanh(x)
 
 
+@_or_native
 def hard_tanh(x: Array) -> Array:
     """Cut to [-1, 1].
 
@@ -568,6 +616,7 @@ def hard_tanh(x: Array) -> Array:
     return xp.where(x <= -1, -1.0, xp.where(x >= 1, 1.0, x))
 
 
+@_or_native
 def tanh_shrink(x: Array) -> Array:
     """What tanh takes away: x - tanh(x).
 
@@ -588,6 +637,7 @@ def tanh_shrink(x: Array) -> Array:
     return x - xp.tanh(x)
 
 
+@_or_native
 def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Bring every number nearer to 0 by a threshold.
 
@@ -609,6 +659,7 @@ def soft_shrink(x: Array, threshold: float = 0.5) -> Array:
     return xp.where(xp.abs(x) <= threshold, 0.0, x - threshold * xp.sign(x))
 
 
+@_or_native
 def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     """Set numbers near 0 to 0.
 

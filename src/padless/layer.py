@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 import inspect
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 from padless import backends, constraints, initializers, regularizers
 from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetError, ShapeError, explain, nearest
 from padless.forms import Form, enter
+from padless.named import snake_case
 from padless.ragged import Ragged
 from padless.rows import require_same_steps
 from padless.spec import Spec, Symbol
@@ -73,24 +74,6 @@ class Weight:
     constraint: Callable[[Array], Array] | None = None
 
 
-def snake(name: str) -> str:
-    """Turn a class name into a layer name, as Keras does.
-
-    Args:
-        name: such as "GlobalMaxPooling1D".
-
-    Returns:
-        Such as "global_max_pooling1d".
-
-    Example:
-        >>> snake("GlobalMaxPooling1D"), snake("LSTM")
-        ('global_max_pooling1d', 'lstm')
-    """
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
 class Layer:
     """One step of a model: weights, and a `call` that says how an input becomes an output.
 
@@ -106,7 +89,7 @@ class Layer:
 
     Args:
         name: for summaries and errors; the default is made of the class name.
-        dtype: of weights and computation.
+        dtype: of weights and computation; "float32" by default.
         trainable: whether training changes the weights.
 
     Raises:
@@ -142,16 +125,20 @@ class Layer:
             bound = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
             bound.apply_defaults()
             arguments = dict(list(bound.arguments.items())[1:])
-            arguments.update(arguments.pop("kwargs", {}) if isinstance(arguments.get("kwargs"), dict) else {})
+            for name, parameter in bound.signature.parameters.items():
+                if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                    arguments.update(arguments.pop(name, {}))
             object.__setattr__(made, "_arguments", arguments)
         return made
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._call_parameters = frozenset(inspect.signature(cls.call).parameters)
+        if "build" in cls.__dict__:
+            cls.build = _noted(cls.__dict__["build"])  # type: ignore[method-assign]
 
     def __init__(
-        self, *, name: str | None = None, dtype: str = "float32", trainable: bool = True, **kwargs: Any
+        self, *, name: str | None = None, dtype: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
         given = {key: value for key, value in kwargs.items() if value is not None}
         shape = given.pop("input_shape", None)
@@ -175,10 +162,10 @@ class Layer:
                     fix=nearest(key, {*known, "name", "dtype", "trainable"} - {"self", "kwargs"}),
                 )
             )
-        base = snake(type(self).__name__)
+        base = snake_case(type(self).__name__)
         _names[base] += 1
         self.name = name or (base if _names[base] == 1 else f"{base}_{_names[base] - 1}")
-        self.dtype = str(getattr(dtype, "name", dtype))
+        self.dtype = "float32" if dtype is None else str(getattr(dtype, "name", dtype))
         self.backend = backends.current()
         self.built = False
         self.input_shape_hint = shape
@@ -196,11 +183,13 @@ class Layer:
             spec: shape and dtype of the input; a tuple such as (None, None, 128), with `.features`.
         """
 
-    def call(self, x: Any) -> Any:
+    def call(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute the output.
 
         Args:
             x: as `view` says.
+            *args: further arguments of the call.
+            **kwargs: further arguments of the call.
 
         Returns:
             The output.
@@ -709,6 +698,18 @@ class Layer:
                     fix="call it once, or give the model an Input",
                 )
             )
+
+
+def _noted(build: Callable[..., None]) -> Callable[..., None]:
+    """A build that can also be called by hand with a shape, as in Keras, and that notes that it was done."""
+
+    @functools.wraps(build)
+    def built(self: Layer, spec: Any) -> None:
+        shape = isinstance(spec, tuple | list) and all(n is None or isinstance(n, int) for n in spec)
+        build(self, Spec(tuple(spec), self.dtype) if shape and not isinstance(spec, Spec) else spec)
+        self.built = True
+
+    return built
 
 
 def _padded_again(y: Any) -> Any:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from padless import activations, backends
-from padless.errors import ArgumentError, DataError, ShapeError, explain, nearest
+from padless.errors import ArgumentError, DataError, RowError, ShapeError, explain, nearest
 from padless.named import Configured, find, snake_case, table
 from padless.ragged import Ragged
 from padless.targets import aligned
@@ -551,10 +551,17 @@ def sparse_categorical_crossentropy(
         # No number of an ignored sample may reach the sum, not even through a gradient.
         y_pred = xp.where(xp.expand_dims(live, axis=axis), y_pred, 1.0)
     _check_labels(labels, y_pred.shape[axis])
-    chosen = xp.expand_dims(labels, axis=axis)
-    picked = xp.take_along_axis(_log_probabilities(y_pred, from_logits, axis), chosen, axis=axis)
-    loss = -xp.squeeze(picked, axis=axis)
+    loss = -_chosen_log_probability(y_pred, xp.expand_dims(labels, axis=axis), from_logits, axis)
     return loss if ignore_class is None else xp.where(live, loss, 0.0)
+
+
+def _chosen_log_probability(y_pred: Array, chosen: Array, from_logits: bool, axis: int) -> Array:
+    """Log of the probability of one class of each sample; of that one alone, where there are probabilities."""
+    xp = backends.of(y_pred).xp
+    if from_logits:
+        return xp.squeeze(xp.take_along_axis(activations.log_softmax(y_pred, axis), chosen, axis=axis), axis=axis)
+    own = xp.squeeze(xp.take_along_axis(y_pred, chosen, axis=axis), axis=axis)
+    return xp.log(xp.clip(own / xp.sum(y_pred, axis=axis), EPSILON, 1.0 - EPSILON))
 
 
 def class_labels(where: str, y_true: Any, y_pred: Array, axis: int = -1) -> Array:
@@ -776,7 +783,7 @@ class Loss(Configured):
         try:
             losses = self.call(targets, values)
         except LabelError as error:
-            raise _with_row(error, y_pred) from None
+            raise _with_row(error, targets, y_pred) from None
         if not losses.ndim and values.ndim:
             losses = self._spread(losses, values, weights)
         if weights is not None:
@@ -805,13 +812,15 @@ class Loss(Configured):
         return config if self.dtype is None else {**config, "dtype": self.dtype}
 
 
-def _with_row(error: LabelError, y_pred: Any) -> LabelError:
-    """The same error, with the row and the step when the predictions have rows."""
-    if not isinstance(y_pred, Ragged):
-        return error
-    rows = y_pred.rows
-    place = f"row {rows.value_rowids[error.index]}, step {rows.positions[error.index]}"
-    return LabelError(str(error).replace(f"at index {error.index}", f"in {place}"), error.index)
+def _with_row(error: LabelError, targets: Array, y_pred: Any) -> RowError:
+    """The same error with the row, and the step where the predictions have rows."""
+    if isinstance(y_pred, Ragged):
+        row = int(y_pred.rows.value_rowids[error.index])
+        place = f"row {row}, step {y_pred.rows.positions[error.index]}"
+    else:
+        row = error.index // max(math.prod(targets.shape[1:]), 1)
+        place = f"row {row}"
+    return RowError(str(error).replace(f"at index {error.index}", f"in {place}"), row)
 
 
 def fit_weights(name: str, weights: Array, losses: Array) -> Array:
@@ -1316,7 +1325,7 @@ bce = BCE = binary_crossentropy
 kld = KLD = kl_divergence
 logcosh = log_cosh
 
-_KNOWN: dict[str, type[Loss]] = table(
+KNOWN: dict[str, type[Loss]] = table(
     *(MeanSquaredError, MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredLogarithmicError, Huber, LogCosh),
     *(Poisson, KLDivergence, Hinge, SquaredHinge, CategoricalHinge, CosineSimilarity),
     *(BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy),
@@ -1381,8 +1390,8 @@ def get(identifier: Any, *, y_true_shape: Shape | None = None, y_pred_shape: Sha
     if identifier in ("crossentropy", "ce") and y_true_shape is not None and y_pred_shape is not None:
         identifier = answers(y_true_shape, y_pred_shape) + "_crossentropy"
     if isinstance(identifier, Loss | type) or not callable(identifier):
-        return find("loss", identifier, _KNOWN, Loss, _KERAS_ONLY)
+        return find("loss", identifier, KNOWN, Loss, _KERAS_ONLY)
     return _BY_FUNCTION[identifier]() if identifier in _BY_FUNCTION else LossFunctionWrapper(identifier)
 
 
-_BY_FUNCTION: dict[Any, type[Loss]] = {globals()[snake_case(kind.__name__)]: kind for kind in set(_KNOWN.values())}
+_BY_FUNCTION: dict[Any, type[Loss]] = {globals()[snake_case(kind.__name__)]: kind for kind in set(KNOWN.values())}

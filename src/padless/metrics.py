@@ -571,7 +571,7 @@ class LossMetric(_Average):
     """The weighted mean of a loss.
 
     Args:
-        loss: the loss.
+        loss: the loss, or its config.
         name: shown in logs. Default: the loss's name.
         dtype: kept for Keras's sake.
 
@@ -580,16 +580,17 @@ class LossMetric(_Average):
         0.5
     """
 
-    def __init__(self, loss: Loss, name: str | None = None, dtype: str | None = None) -> None:
-        super().__init__(name or loss.name, dtype)
-        self.loss = loss
+    def __init__(self, loss: Loss | Mapping[str, Any], name: str | None = None, dtype: str | None = None) -> None:
+        self.loss = find("loss", loss, losses.KNOWN, Loss)
+        super().__init__(name or self.loss.name, dtype)
 
     def batch_state(self, y_true: Array, y_pred: Array, weight: Array | None) -> State:  # noqa: D102
         total, count = self.loss.sums(y_true, y_pred, weight)
         return {"total": total, "count": count}
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
-        return {**super().get_config(), "loss": self.loss}
+        loss = {"class_name": type(self.loss).__name__, "config": self.loss.get_config()}
+        return {**super().get_config(), "loss": loss}
 
 
 class _Lossy(LossMetric):
@@ -949,14 +950,14 @@ def _confusion(labels: Array, scores: Array, weight: Array | None, thresholds: S
     yes = xp.astype(xp.reshape(labels != 0, (-1,)), scores.dtype)
     flat = xp.reshape(scores, (-1,))
     share = xp.ones_like(flat) if weight is None else xp.reshape(weight, (-1,))
-    order = xp.argsort(flat)
     bounds = xp.asarray(thresholds, dtype=flat.dtype, device=flat.device)
-    below = xp.searchsorted(xp.take(flat, order, axis=0), bounds, side="right")
+    # Sums from the highest score down: a count of none is exactly 0, not a difference of sums that are nearly equal.
+    order = xp.argsort(-flat)
+    passed = xp.searchsorted(xp.take(-flat, order, axis=0), -bounds, side="left")
 
     def above(weights: Array) -> tuple[Array, Array]:
-        total = xp.sum(weights)
         sums = xp.cumulative_sum(weights, include_initial=True)
-        return total - xp.take(sums, below, axis=0), total
+        return xp.take(sums, passed, axis=0), sums[-1]
 
     true_positives, positives = above(xp.take(yes * share, order, axis=0))
     false_positives, negatives = above(xp.take((1.0 - yes) * share, order, axis=0))

@@ -137,9 +137,8 @@ class Model(Trainer, Layer):
         Args:
             spec: an input shape such as (None, None, 16) traces the model and so builds all layers.
         """
-        if isinstance(spec, tuple) and not isinstance(spec, Spec):
-            value = graph.standin(tuple(spec[1:]), "float32")
-            self.trace(value)
+        if not inside_model():
+            self.trace(graph.standin(tuple(spec[1:]), "float32"))
 
     def trace(self, value: Any, watch: Callable[[Layer, Any, Any], None] | None = None) -> Any:
         """Call the model on a stand-in, without gradients.

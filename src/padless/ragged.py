@@ -459,7 +459,13 @@ class Ragged:
             chosen = np.arange(len(self))[item]
         else:
             chosen = np.asarray(item)
-            chosen = np.nonzero(chosen)[0] if chosen.dtype == np.bool_ else np.arange(len(self))[chosen]
+            if chosen.dtype == np.bool_ and chosen.shape != (len(self),):
+                raise ShapeError(
+                    explain("Ragged[bools]", expected=f"{len(self)}, one per row", got=f"{chosen.shape}", fix="x[keep]")
+                )
+            chosen = (
+                np.nonzero(chosen)[0] if chosen.dtype == np.bool_ else np.arange(len(self))[chosen if chosen.size else []]
+            )
         rows, index = self.rows.take(chosen)
         owner = backends.of(self.values)
         return Ragged(owner.xp.take(self.values, owner.asarray(index), axis=0), rows)
@@ -469,9 +475,19 @@ class Ragged:
     def _operate(self, name: str, function: Callable[[Any, Any], Any], other: Any, swap: bool = False) -> Ragged:
         if isinstance(other, Ragged):
             require_same_steps(f"operator {name}", self.rows, other.rows)
+            if other.values.ndim != self.values.ndim:  # (N,) beside (N, D) would broadcast where N happens to be D
+                raise ShapeError(
+                    explain(
+                        f"operator {name}",
+                        expected="steps of as many axes on both sides",
+                        got=f"{self!r} and {other!r}",
+                        fix="x.with_values(x.values[:, None]) beside features",
+                    )
+                )
             right = other.values
         elif getattr(other, "ndim", 0) == 0 and not isinstance(other, list | tuple | str):
-            right = other
+            # NumPy's numbers are plain ones here: other frameworks' arrays do not know them.
+            right = other.item() if isinstance(other, np.generic | np.ndarray) else other
         else:
             shape = tuple(getattr(other, "shape", ())) or f"a {type(other).__name__}"
             raise MaskError(
@@ -597,7 +613,12 @@ class Ragged:
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(function, "__name__", str(function)).strip("_")
         # tensor + ragged arrives here first; a tensor that holds one number is a number.
-        if len(args) == 2 and isinstance(args[1], cls) and name in ("add", "sub", "mul", "radd", "rmul", "rsub"):
+        if (
+            len(args) == 2
+            and not kwargs
+            and isinstance(args[1], cls)
+            and name in ("add", "sub", "mul", "radd", "rmul", "rsub")
+        ):
             left, right = args
             function = {"a": operator.add, "s": operator.sub, "m": operator.mul}[name.removeprefix("r")[0]]
             return right._operate(name, function, left, swap=not name.startswith("r"))

@@ -171,7 +171,17 @@ class RowPartition:
             >>> RowPartition.from_lengths([2, 0, 3]).row_splits.tolist()
             [0, 2, 2, 5]
         """
-        counts = np.asarray(lengths, dtype=np.int64).reshape(-1)
+        counts = np.asarray(lengths)
+        if counts.ndim != 1 or (counts.size and counts.dtype.kind not in "iu"):
+            raise ShapeError(
+                explain(
+                    "lengths",
+                    expected="one whole number per row",
+                    got=f"shape {counts.shape}, dtype {counts.dtype}",
+                    fix="lengths.astype(int)",
+                )
+            )
+        counts = counts.astype(np.int64)
         return cls(np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]))
 
     @classmethod

@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +61,8 @@ def register(kind: Any) -> Any:
     return kind
 
 
-def _built_in(name: str) -> Any:
-    for module in _MODULES:
+def _built_in(name: str, modules: Sequence[str] = _MODULES) -> Any:
+    for module in modules:
         found = getattr(importlib.import_module(module), name, None)
         if found is not None and getattr(found, "__module__", "").startswith("padless."):
             return found
@@ -76,7 +76,7 @@ def serialize(value: Any) -> Any:
         value: numbers, strings, containers, functions, and objects with a `get_config`.
 
     Returns:
-        The same as JSON values; objects become {"class_name": ..., "config": ...}.
+        The same as JSON values; objects become {"module": ..., "class_name": ..., "config": ...}.
 
     Raises:
         ArgumentError: when there is no way.
@@ -86,15 +86,20 @@ def serialize(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        return {"class_name": "__array__", "config": {"value": value.tolist(), "dtype": str(value.dtype)}}
+        return {
+            "module": None,
+            "class_name": "__array__",
+            "config": {"value": value.tolist(), "dtype": str(value.dtype)},
+        }
     if isinstance(value, list | tuple):
         return [serialize(item) for item in value]
     if isinstance(value, dict):
         return {str(key): serialize(item) for key, item in value.items()}
     if hasattr(value, "get_config"):
-        return {"class_name": type(value).__name__, "config": value.get_config()}
+        kind = type(value)
+        return {"module": _module_of(kind), "class_name": kind.__name__, "config": serialize(value.get_config())}
     if inspect.isfunction(value) and value.__name__ != "<lambda>":
-        return {"class_name": "__function__", "config": {"name": value.__name__}}
+        return {"module": _module_of(value), "class_name": "__function__", "config": {"name": value.__name__}}
     raise ArgumentError(
         explain(
             "get_config",
@@ -121,9 +126,9 @@ def deserialize(value: Any) -> Any:
         return [deserialize(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if set(value) != {"class_name", "config"}:
+    if set(value) != {"module", "class_name", "config"}:
         return {key: deserialize(item) for key, item in value.items()}
-    name, config = value["class_name"], value["config"]
+    module, name, config = value["module"], value["class_name"], value["config"]
     if name == "__array__":
         return np.array(config["value"], dtype=config["dtype"])
     if name == "__input__":
@@ -131,14 +136,22 @@ def deserialize(value: Any) -> Any:
 
         return Input(tuple(config["shape"]), dtype=config["dtype"], name=config["name"], ragged=config["ragged"])
     if name == "__function__":
-        return _known(config["name"])
-    kind = _known(name)
+        return _known(module, config["name"])
+    kind = _known(module, name)
     maker: Callable[[dict[str, Any]], Any] | None = getattr(kind, "from_config", None)
+    if not hasattr(kind, "call") or not hasattr(kind, "weight_slots"):  # a layer reads its config itself
+        config = deserialize(config)
     return maker(config) if maker is not None else kind(**config)
 
 
-def _known(name: str) -> Any:
-    found = _custom.get(name) or _built_in(name)
+def _module_of(kind: Any) -> str | None:
+    """The public module that has a class or function of padless; None for anything else."""
+    return next((m for m in _MODULES if getattr(importlib.import_module(m), kind.__name__, None) is kind), None)
+
+
+def _known(module: str | None, name: str) -> Any:
+    # Only these modules, whatever a file says, and only what is padless's own in them.
+    found = _custom.get(name) if module is None else _built_in(name, [m for m in _MODULES if m == module])
     if found is None:
         raise ArgumentError(
             explain(
@@ -154,6 +167,7 @@ def _known(name: str) -> Any:
 def input_config(symbol: Symbol) -> dict[str, Any]:
     """The config of an Input."""
     return {
+        "module": None,
         "class_name": "__input__",
         "config": {
             "shape": list(symbol.shape[1:]),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from padless import losses
-from padless.errors import ArgumentError, DataError, NotThereYetError, ShapeError
+from padless.errors import ArgumentError, DataError, NotThereYetError, RowError, ShapeError
 from padless.ragged import Ragged
 from tests.tolerances import VALUES
 
@@ -42,8 +42,7 @@ def test_sums_do_not_depend_on_the_batching(reduction, weighted):
     whole = loss(labels, SCORES, weight)
     for cuts in ([1], [2, 4], [1, 2, 3, 4]):
         parts = [
-            loss.sums(labels[i], SCORES[i], None if weight is None else weight[i])
-            for i in np.split(np.arange(5), cuts)
+            loss.sums(labels[i], SCORES[i], None if weight is None else weight[i]) for i in np.split(np.arange(5), cuts)
         ]
         total, count = np.sum(np.array(parts, np.float64), axis=0)
         np.testing.assert_allclose(total / count, whole, **VALUES)
@@ -175,11 +174,11 @@ def test_labels_outside(backend):
 
     made = backends.get(backend)
     loss = losses.SparseCategoricalCrossentropy()
-    with pytest.raises(DataError, match=r"labels from 0 to 2(.|\n)*Got: label 3 at index 1(.|\n)*at least 4 units"):
+    with pytest.raises(DataError, match=r"labels from 0 to 2(.|\n)*Got: label 3 in row 1(.|\n)*at least 4 units"):
         loss(made.asarray([0, 3]), made.asarray(np.ones((2, 3))))
-    with pytest.raises(DataError, match=r"Got: label -1 at index 0(.|\n)*ignore_class=-1"):
+    with pytest.raises(DataError, match=r"Got: label -1 in row 0(.|\n)*ignore_class=-1"):
         loss(made.asarray([-1, 2]), made.asarray(np.ones((2, 3))))
-    with pytest.raises(losses.LabelError, match=r"Got: label 7 in row 2, step 1"):
+    with pytest.raises(RowError, match=r"Got: label 7 in row 2, step 1"):
         loss([[0, 2], [], [1, 7, 0]], ragged(SCORES))
 
 

@@ -52,11 +52,13 @@ class Backend(ABC):
         name: as in `padless.set_backend(name)`.
         xp: the framework's array-API namespace.
         trains: whether it has gradients.
+        native: the framework's own functions by the name of an activation, for what its formula in `xp` is slow at.
     """
 
     name: ClassVar[str]
     xp: Any
     trains: ClassVar[bool] = True
+    native: ClassVar[Mapping[str, Callable[[Array], Array]]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickled model finds the backend of its new process by name.

@@ -24,6 +24,13 @@ from padless.layers.merging import Maximum as Maximum
 from padless.layers.merging import Minimum as Minimum
 from padless.layers.merging import Multiply as Multiply
 from padless.layers.merging import Subtract as Subtract
+from padless.layers.merging import add as add
+from padless.layers.merging import average as average
+from padless.layers.merging import concatenate as concatenate
+from padless.layers.merging import maximum as maximum
+from padless.layers.merging import minimum as minimum
+from padless.layers.merging import multiply as multiply
+from padless.layers.merging import subtract as subtract
 from padless.layers.normalization import BatchNormalization as BatchNormalization
 from padless.layers.normalization import LayerNormalization as LayerNormalization
 from padless.layers.pooling import AveragePooling1D as AveragePooling1D

@@ -7,7 +7,7 @@ from typing import Any
 from padless import activations, constraints, initializers, regularizers
 from padless.errors import ArgumentError, MaskError, explain
 from padless.layer import Array, Layer
-from padless.layers.arguments import trailing_axes
+from padless.layers.arguments import refuse_time, trailing_axes
 from padless.ragged import Ragged
 from padless.spec import Spec
 
@@ -288,6 +288,11 @@ class Softmax(Layer):
             spec: of the input.
         """
         self._axes = trailing_axes(self.place, self.axis, spec)
+
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(x, Ragged):
+            refuse_time(self.place, self.axis, self._axes, x.values.ndim)
+        return super()._dispatch(x, args, kwargs)
 
     def call(self, x: Array) -> Array:
         """Apply the function.

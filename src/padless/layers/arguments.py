@@ -6,7 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
+from padless.errors import ArgumentError, MaskError, NotThereYetError, ShapeError, explain
 from padless.spec import Spec
 
 Array = Any
@@ -154,6 +154,32 @@ def trailing_axes(place: str, axis: Any, spec: Spec) -> tuple[int, ...]:
                 )
             )
     return tuple(sorted({one % rank - rank for one in given}))
+
+
+def refuse_time(place: str, axis: Any, axes: tuple[int, ...], rank: int) -> None:
+    """Require that none of some axes is the one that the steps of all rows share.
+
+    Args:
+        place: the layer, for the error.
+        axis: as it was given.
+        axes: the same, counted from the end.
+        rank: number of axes of packed steps, (N, ...).
+
+    Raises:
+        MaskError: when one is.
+
+    Example:
+        >>> refuse_time("layer 'norm'", -1, (-1,), 2)
+    """
+    if -min(axes) >= rank:
+        raise MaskError(
+            explain(
+                f"{place}: axis",
+                expected="axes of the features: steps of rows of unequal length have no fixed place to go along",
+                got=f"axis={axis}, which holds time, and rows",
+                fix="axis=-1; or layers.Unmask() before it, to treat padding as data on purpose",
+            )
+        )
 
 
 def beside(axes: tuple[int, ...], spec: Spec) -> tuple[int, ...]:

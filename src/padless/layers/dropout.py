@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 from padless import random
@@ -44,9 +45,9 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool | str) or not 0 <= rate <= 1:
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate <= 1:
             raise ArgumentError(
-                explain(f"{self.place}: rate", expected="a number from 0 to 1", got=repr(rate), fix="rate=0.5, for half")
+                explain(f"{self.place}: rate", expected="a number from 0 to 1", got=repr(rate), fix="rate=0.5 for half")
             )
         self.rate = float(rate)
         self.noise_shape = None if noise_shape is None else self._checked(noise_shape)

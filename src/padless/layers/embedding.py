@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from padless import constraints, initializers, regularizers
-from padless.errors import DataError, ShapeError, explain
+from padless.errors import RowError, ShapeError, explain
 from padless.forms import narrowed
 from padless.layer import Array, Layer
 from padless.layers.arguments import positive
@@ -74,6 +74,7 @@ class Embedding(Layer):
         self.makes_mask = mask_zero
         if weights is not None:
             self.embeddings_initializer = initializers.get(self._table(weights))
+            self._arguments = {**self._arguments, "weights": None}  # the file holds the table already
 
     def _table(self, weights: Any) -> np.ndarray[Any, Any]:
         table = np.asarray(weights[0] if isinstance(weights, list | tuple) and len(weights) == 1 else weights)
@@ -118,13 +119,15 @@ class Embedding(Layer):
         """Say which ids are real.
 
         Args:
-            x: ids.
+            x: ids, an array or rows.
             mask: not used.
 
         Returns:
             Bools like x, True where the id is not 0; None without `mask_zero`.
         """
-        return x != 0 if self.mask_zero else None
+        if not self.mask_zero:
+            return None
+        return (x if isinstance(x, Ragged) else self.backend.asarray(x)) != 0
 
     def _prepared(self, x: Any) -> Any:
         x = super()._prepared(x)
@@ -157,11 +160,12 @@ class Embedding(Layer):
             where = (int(x.rows.value_rowids[first[0]]), int(x.rows.positions[first[0]]), *first[1:])
         words = ("row", "step", "place", "place", "place")
         larger = f"input_dim={bounds[1] + 1}" if bounds[1] >= self.input_dim else "ids from 0 on"
-        raise DataError(
+        raise RowError(
             explain(
                 self.place,
                 expected=f"ids of the vocabulary, which has {self.input_dim}, 0 to {self.input_dim - 1}",
                 got=f"id {wrong} in " + ", ".join(f"{name} {at}" for name, at in zip(words, where, strict=False)),
                 fix=f"{larger}; or give the tokenizer num_words={self.input_dim}",
-            )
+            ),
+            where[0],
         )

@@ -56,14 +56,16 @@ class Masking(Layer):
         """Say which steps are real.
 
         Args:
-            x: (B, T, ...) array.
+            x: (B, T, ...) array, or rows.
             mask: (B, T) mask from before, which stays in force; or None.
 
         Returns:
-            (B, T) bool.
+            (B, T) bool, or rows of bools.
         """
-        found = self._differs(x, 2)
-        return found if mask is None else self.xp.logical_and(found, mask)
+        if isinstance(x, Ragged):
+            return x.with_values(self._differs(self.backend.asarray(x.values), 1))
+        found = self._differs(self.backend.asarray(x), 2)
+        return found if mask is None else self.xp.logical_and(found, self.backend.asarray(mask))
 
 
 class Unmask(Layer):

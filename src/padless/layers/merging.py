@@ -259,8 +259,100 @@ class Concatenate(Layer):
                 explain(
                     f"{self.place}: axis",
                     expected="an axis of the features, when inputs have rows",
-                    got=f"axis={self.axis}, time: the rows of one input behind those of another, which is not there yet",
+                    got=f"axis={self.axis}, time: rows behind rows, which is not there yet",
                     fix="axis=-1; or join the sequences before the model: [[*a, *b] for a, b in zip(x, y)]",
                 )
             )
         return super()._dispatch(x, args, kwargs)
+
+
+def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Add several values: `Add()(inputs)`.
+
+    Args:
+        inputs: the values.
+        **kwargs: arguments of `Add`.
+
+    Returns:
+        Their sum.
+    """
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Subtract the second of two values from the first: `Subtract()(inputs)`.
+
+    Args:
+        inputs: the values.
+        **kwargs: arguments of `Subtract`.
+
+    Returns:
+        Their difference.
+    """
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Multiply several values: `Multiply()(inputs)`.
+
+    Args:
+        inputs: the values.
+        **kwargs: arguments of `Multiply`.
+
+    Returns:
+        Their product.
+    """
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Average several values: `Average()(inputs)`.
+
+    Args:
+        inputs: the values.
+        **kwargs: arguments of `Average`.
+
+    Returns:
+        Their mean.
+    """
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Take the largest of several values: `Maximum()(inputs)`.
+
+    Args:
+        inputs: the values.
+        **kwargs: arguments of `Maximum`.
+
+    Returns:
+        The largest, element by element.
+    """
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Sequence[Any], **kwargs: Any) -> Any:
+    """Take the smallest of several values: `Minimum()(inputs)`.
+
+    Args:
+        inputs: the values.
+        **kwargs: arguments of `Minimum`.
+
+    Returns:
+        The smallest, element by element.
+    """
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
+    """Put several values side by side: `Concatenate(axis)(inputs)`.
+
+    Args:
+        inputs: the values.
+        axis: along which.
+        **kwargs: arguments of `Concatenate`.
+
+    Returns:
+        One value.
+    """
+    return Concatenate(axis, **kwargs)(inputs)

@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from padless import constraints, initializers, regularizers
-from padless.errors import MaskError, NotThereYetError, explain
+from padless.errors import NotThereYetError, explain
 from padless.layer import Array, Layer
-from padless.layers.arguments import beside, require_features, trailing_axes
+from padless.layers.arguments import beside, refuse_time, require_features, trailing_axes
 from padless.ragged import Ragged
 from padless.spec import Spec
 
@@ -26,27 +26,18 @@ class _Normalization(Layer):
     def _note(self, spec: Spec) -> tuple[int, ...]:
         """Note the axes; gives the shape of gamma and beta."""
         self._axes = trailing_axes(self.place, self.axis, spec)
-        if spec.ragged and -min(self._axes) > len(spec) - 2:
-            raise MaskError(self._time_error())
+        if spec.ragged:
+            refuse_time(self.place, self.axis, self._axes, len(spec) - 1)
         self._beside = beside(self._axes, spec)
         return tuple(self._beside[axis] for axis in self._axes)
 
-    def _prepared(self, x: Any) -> Any:
-        x = super()._prepared(x)
-        if self.built and isinstance(x, Ragged) and -min(self._axes) >= x.values.ndim:
-            raise MaskError(self._time_error())
-        return x
-
-    def _time_error(self) -> str:
-        return explain(
-            f"{self.place}: axis",
-            expected="axes of the features: steps of rows of unequal length have no fixed place to normalize along",
-            got=f"axis={self.axis}, which holds time, and rows",
-            fix="axis=-1; or layers.Unmask() before it, to treat padding as data on purpose",
-        )
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if isinstance(x, Ragged):
+            refuse_time(self.place, self.axis, self._axes, x.values.ndim)
+        return super()._dispatch(x, args, kwargs)
 
     def _scaled(self, x: Array, gamma: Array | None, beta: Array | None) -> Array:
-        """x * gamma + beta, each along the noted axes."""
+        """Multiply by gamma and add beta, each along the noted axes."""
         if gamma is not None:
             x = x * self.xp.reshape(gamma, self._beside)
         return x if beta is None else x + self.xp.reshape(beta, self._beside)
@@ -152,7 +143,8 @@ class LayerNormalization(_Normalization):
             require_features(self.place, x, self._beside[-1])
         centred = x - self.xp.mean(x, axis=self._axes, keepdims=True)
         variance = self.xp.mean(centred * centred, axis=self._axes, keepdims=True)
-        return self._scaled((x if self.rms_scaling else centred) / self.xp.sqrt(variance + self.epsilon), self.gamma, self.beta)
+        y = (x if self.rms_scaling else centred) / self.xp.sqrt(variance + self.epsilon)
+        return self._scaled(y, self.gamma, self.beta)
 
 
 class BatchNormalization(_Normalization):
@@ -224,9 +216,9 @@ class BatchNormalization(_Normalization):
         for name, wanted in (("renorm", renorm), ("synchronized", synchronized)):
             if wanted:
                 raise NotThereYetError(
-                    explain(f"{self.place}: {name}", expected="False", got="True, which is not there yet", fix="leave it out")
+                    explain(f"{self.place}: {name}", expected="False", got="True, not there yet", fix="leave it out")
                 )
-        self.axis = int(axis)
+        self.axis = axis
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
         self.center = center
@@ -285,5 +277,7 @@ class BatchNormalization(_Normalization):
             kept = self.momentum
             self.assign("moving_mean", self.moving_mean * kept + mean * (1 - kept))
             self.assign("moving_variance", self.moving_variance * kept + variance * (1 - kept))
-        centred = x - self.xp.reshape(mean, self._beside)
-        return self._scaled(centred / self.xp.sqrt(self.xp.reshape(variance, self._beside) + self.epsilon), self.gamma, self.beta)
+        y = (x - self.xp.reshape(mean, self._beside)) / self.xp.reshape(
+            self.xp.sqrt(variance + self.epsilon), self._beside
+        )
+        return self._scaled(y, self.gamma, self.beta)

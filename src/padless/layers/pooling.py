@@ -314,9 +314,7 @@ class MaxPooling2D(Layer):
         return x
 
     def _columns(self, length: int, size: int, stride: int) -> list[np.ndarray[Any, Any]]:
-        """For each tap, the place that every window reads. Places outside become the nearest inside, which a window
-        that reaches over the edge holds anyway.
-        """
+        """For each tap, the place that every window reads."""
         if self.padding == "same":
             count = -(-length // stride)
             before = max((count - 1) * stride + size - length, 0) // 2
@@ -331,5 +329,6 @@ class MaxPooling2D(Layer):
                     fix="padding='same', or a smaller pool_size",
                 )
             )
+        # Places outside become the nearest inside, which a window that reaches over the edge holds anyway.
         firsts = np.arange(count) * stride - before
         return [np.clip(firsts + tap, 0, length - 1) for tap in range(size)]

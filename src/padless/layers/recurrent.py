@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from padless import activations, constraints, initializers, random, regularizers
 from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
 from padless.layer import Layer
+from padless.layers.arguments import positive
 from padless.ragged import Ragged
 from padless.row_ops import row_reverse, spread
 from padless.spec import Spec
@@ -33,7 +33,7 @@ class GatedCell(Layer):
 
     def __init__(
         self,
-        units: Any,
+        units: int,
         *,
         activation: Any,
         use_bias: bool,
@@ -53,26 +53,17 @@ class GatedCell(Layer):
     ) -> None:
         kwargs.pop("implementation", None)  # Keras's choice between two ways to compute the same
         super().__init__(**kwargs)
-        if not isinstance(units, numbers.Integral) or units <= 0:
-            raise ArgumentError(
-                explain(
-                    f"{type(self).__name__}(units=...)",
-                    expected="a whole number above 0",
-                    got=repr(units),
-                    fix="units=32",
-                )
-            )
         for name, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= rate < 1:
+            if isinstance(rate, bool | str) or not 0 <= rate < 1:
                 raise ArgumentError(
                     explain(
-                        f"{type(self).__name__}({name}=...)",
+                        f"{self.place}: {name}",
                         expected="a share from 0 up to, but not, 1",
                         got=repr(rate),
                         fix=f"{name}=0.2 to drop a fifth",
                     )
                 )
-        self.units = int(units)
+        self.units = positive(self.place, "units", units)
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -199,7 +190,7 @@ class GatedCell(Layer):
         """
         raise NotImplementedError
 
-    def call(self, x: Array, states: Any) -> tuple[Array, Any]:  # type: ignore[override]
+    def call(self, x: Array, states: Any) -> tuple[Array, Any]:
         """Compute one step.
 
         Args:
@@ -243,8 +234,8 @@ class GatedCell(Layer):
         share = getattr(self, what)
         seed = random.key(f"{self._path or self.name}/{what}")
         if self.seed is not None:
-            seed = (*seed, self.seed)
-        kept = self.backend.random_uniform(seed, shape, self.dtype) >= share
+            seed = (self.seed, *seed)
+        kept = self.backend.random_uniform(seed, shape, "float32") >= share
         return self.backend.cast(kept, self.dtype) / (1 - share)
 
 

@@ -55,6 +55,6 @@ class Flatten(Layer):
             self.place,
             expected="the same number of steps in every row, since features of different steps become one vector",
             got="rows of unequal length",
-            fix="pool the rows first, with layers.GlobalMaxPooling1D() or a recurrent layer; or cut and pad them to one "
-            "length without a mask: pad_sequences(x, maxlen=100), or x.to_padded(length=100)",
+            fix="pool the rows first, with layers.GlobalMaxPooling1D() or a recurrent layer; or cut and pad them to "
+            "one length without a mask: pad_sequences(x, maxlen=100), or x.to_padded(length=100)",
         )

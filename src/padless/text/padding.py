@@ -200,6 +200,8 @@ def _common_length(maxlen: int | None, lengths: list[int]) -> int:
             )
         return max(lengths)
     try:
+        if isinstance(maxlen, bool):
+            raise TypeError("True and False are no lengths")
         length = operator.index(maxlen)
     except TypeError as error:
         raise DTypeError(

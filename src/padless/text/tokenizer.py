@@ -363,17 +363,18 @@ class Tokenizer:
             'cat'
         """
         where = "Tokenizer.sequences_to_texts"
+        index, limit = self.index_word, self.num_words
         oov = self.word_index.get(self.oov_token)
         for row in _texts(where, sequences):
             words = []
             for i in _row(where, row):
-                word = self.index_word.get(i)
-                if word is not None and not (self.num_words and i >= self.num_words):
+                word = index.get(i)
+                if word is not None and not (limit and i >= limit):
                     words.append(word)
                 elif word is None and self.oov_token is None:
                     continue
                 elif oov is not None:
-                    words.append(self.index_word[oov])
+                    words.append(index[oov])
                 elif word is None:
                     raise DataError(self._no_oov(where))
             try:
@@ -694,6 +695,8 @@ def _row(where: str, row: Any) -> list[Any]:
     try:
         ids = row.tolist() if hasattr(row, "tolist") else list(row)
         kinds = set(map(type, ids))
+        if kinds <= {int}:
+            return ids
         if any(hasattr(kind, "tolist") for kind in kinds):
             ids = [i.tolist() if hasattr(i, "tolist") else i for i in ids]
             kinds = set(map(type, ids))

@@ -5,11 +5,12 @@ each time step are one dense block, and the time steps of equally many live rows
 
 LSTM runs oneDNN's kernel on each rectangle (ATen's own loop in float64), handing the state on. For GRU and SimpleRNN
 PyTorch has no fast CPU kernel: they are a loop over time steps of in-place operations with a backward pass by hand,
-which keeps all products that do not depend on the next step out of the loop. On CUDA all three are one cuDNN call.
+which keeps all products that do not depend on the next step out of the loop. On CUDA each is one cuDNN call.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -90,7 +91,7 @@ def _call(function: type[torch.autograd.Function], *arguments: Any) -> Any:
 
 
 def kernel_for(cell: Cell, device: str) -> Callable[..., Result] | None:
-    """Give the kernel that computes this cell.
+    """Give the kernel for this cell.
 
     Args:
         cell: formula and weights.
@@ -103,9 +104,9 @@ def kernel_for(cell: Cell, device: str) -> Callable[..., Result] | None:
     if not cell.fusable or cell.kind is None:
         return None
     if device == "cuda":
-        # cuDNN's GRU resets after the product, as Keras's default does; it knows no other.
-        plain = cell.kind == "gru" and not getattr(cell, "reset_after", True)
-        return None if plain or cell.kind not in _GATES else _cudnn
+        # cuDNN's GRU resets after the product, as Keras's default does; for the other there is the loop.
+        if cell.kind in _GATES and (cell.kind != "gru" or getattr(cell, "reset_after", True)):
+            return _cudnn
     return {"lstm": _lstm, "gru": _loop, "simple_rnn": _loop}.get(cell.kind)
 
 
@@ -340,41 +341,38 @@ _GATES = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2), "simple_rnn": (0,)}
 
 
 def _cudnn(backend: TorchBackend, cell: Cell, x: Tensor, rows: RowPartition, state: State, reverse: bool) -> Result:
+    """Run a whole layer by one call of torch's packed kernels, which are cuDNN's on a device; no CPU runs this way."""
     order = _order(backend, rows, reverse)
     kind = str(cell.kind)
 
     def gates(weight: Tensor) -> Tensor:
         parts = weight.chunk(len(_GATES[kind]), -1)
-        return (
-            torch.cat([parts[g] for g in _GATES[kind]], -1).mT
-            if weight.ndim > 1
-            else torch.cat([parts[g] for g in _GATES[kind]])
-        )
+        return torch.cat([parts[gate] for gate in _GATES[kind]], -1)
 
-    weights = [gates(cell.weights[name]).contiguous() for name in ("kernel", "recurrent_kernel")]
+    weights = [gates(cell.weights[name]).t().contiguous() for name in ("kernel", "recurrent_kernel")]
     bias = cell.weights.get("bias")
     if bias is not None:
-        both = bias if bias.ndim == 2 else torch.stack([bias, torch.zeros_like(bias)])
-        weights += [gates(both[0]), gates(both[1])]
-    slots = _call(_Permute, x, order.steps, order.back)
-    # cuDNN takes no empty rows: they stand last, and keep their state.
+        weights += gates(bias if bias.ndim == 2 else torch.stack([bias, torch.zeros_like(bias)])).unbind()
+    # Empty rows are not handed over: they stand last, and keep their state.
     live = order.sizes[0]
-    sorted_state = [s.index_select(0, order.rows) for s in state]
-    initial = [s[:live].unsqueeze(0).contiguous() for s in sorted_state]
+    ordered = [s.index_select(0, order.rows) for s in state]
+    initial = tuple(s[:live].unsqueeze(0).contiguous() for s in ordered)
     function = {"lstm": _VF.lstm, "gru": _VF.gru, "simple_rnn": _VF.rnn_tanh}[kind]
-    y, *last = function(
-        slots,
-        torch.tensor(order.sizes),
-        tuple(initial) if kind == "lstm" else initial[0],
-        weights,
-        bias is not None,
-        1,
-        0.0,
-        torch.is_grad_enabled(),
-        False,
-    )
+    with warnings.catch_warnings():
+        # That the weights do not lie end to end: they are those of the model, and copied.
+        warnings.filterwarnings("ignore", message="RNN module weights")
+        y, *last = function(
+            _call(_Permute, x, order.steps, order.back),
+            torch.tensor(order.sizes),
+            initial if kind == "lstm" else initial[0],
+            weights,
+            bias is not None,
+            1,
+            0.0,
+            torch.is_grad_enabled(),
+            False,
+        )
     final = tuple(
-        torch.cat([h.squeeze(0), s[live:]]).index_select(0, order.rows_back)
-        for h, s in zip(last, sorted_state, strict=True)
+        torch.cat([h.squeeze(0), s[live:]]).index_select(0, order.rows_back) for h, s in zip(last, ordered, strict=True)
     )
     return _call(_Permute, y, order.back, order.steps), final

@@ -1,0 +1,221 @@
+"""The fast recurrent kernels against the plain scan: outputs, last states, all gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from padless import backends
+from padless.backends.base import Backend
+from padless.rows import RowPartition
+from tests import strategies
+from tests.tolerances import GRADIENTS
+
+torch = pytest.importorskip("torch")
+recurrent = pytest.importorskip("padless.backends.torch.recurrent")
+
+UNITS, FEATURES = 4, 3
+KINDS = ("lstm", "gru", "gru reset before", "simple_rnn")
+
+
+class Formula:
+    """Keras's formulas of the three cells, as plainly as they can be written."""
+
+    fusable = True
+
+    def __init__(self, kind: str, weights: dict[str, Any]) -> None:
+        self.kind = kind.split()[0]
+        self.reset_after = kind == "gru"
+        self.units = UNITS
+        self.weights = weights
+
+    def project(self, x: Any) -> Any:
+        bias = self.weights.get("bias")
+        if bias is not None and self.kind == "gru" and self.reset_after:
+            bias = bias[0]
+        return x @ self.weights["kernel"] + (0 if bias is None else bias)
+
+    def step(self, x: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        h, kernel = state[0], self.weights["recurrent_kernel"]
+        if self.kind == "simple_rnn":
+            h = torch.tanh(x + h @ kernel)
+            return h, (h,)
+        parts = x.split(UNITS, 1)
+        if self.kind == "lstm":
+            i, f, g, o = (a + b for a, b in zip(parts, (h @ kernel).split(UNITS, 1), strict=True))
+            c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            return h, (h, c)
+        kernels = kernel.split(UNITS, 1)
+        biases = [0, 0, 0]
+        if self.reset_after and "bias" in self.weights:
+            biases = list(self.weights["bias"][1].split(UNITS))
+        z, r = (torch.sigmoid(parts[k] + h @ kernels[k] + biases[k]) for k in (0, 1))
+        inner = r * (h @ kernels[2] + biases[2]) if self.reset_after else (r * h) @ kernels[2]
+        h = z * h + (1 - z) * torch.tanh(parts[2] + inner)
+        return h, (h,)
+
+
+def arrays(kind: str, nrows: int, steps: int, bias: bool, dtype: str, seed: int) -> dict[str, np.ndarray[Any, Any]]:
+    """x, the states and the weights of a cell.
+
+    In float64 the weights drive gates to their ends; in float32 they are smaller, for over 60 steps of such a chaotic
+    cell rounding alone grows above any tolerance, in the scan as in the kernels.
+    """
+    draw = np.random.default_rng(seed)
+    gates = {"lstm": 4, "simple_rnn": 1}.get(kind, 3)
+    shapes: dict[str, tuple[int, ...]] = {
+        "x": (steps, FEATURES),
+        "h": (nrows, UNITS),
+        "kernel": (FEATURES, gates * UNITS),
+        "recurrent_kernel": (UNITS, gates * UNITS),
+    }
+    if kind == "lstm":
+        shapes["c"] = (nrows, UNITS)
+    if bias:
+        shapes["bias"] = (2, gates * UNITS) if kind == "gru" else (gates * UNITS,)
+    scale = 1.0 if dtype == "float64" else 0.4
+    return {name: (draw.normal(size=shape) * scale).astype(dtype) for name, shape in shapes.items()}
+
+
+def run(backend: Any, kind: str, rows: RowPartition, given_: dict[str, Any], reverse: bool, *, fast: bool) -> list[Any]:
+    """Outputs, last states, and the gradients of a weighted sum of them all by everything."""
+    seen: list[Any] = []
+
+    def loss(a: dict[str, Any]) -> tuple[Any, None]:
+        cell = Formula(kind, {name: a[name] for name in a if name.endswith(("kernel", "bias"))})
+        state = tuple(a[name] for name in ("h", "c") if name in a)
+        recur = backend.recur if fast else lambda *args, **options: Backend.recur(backend, *args, **options)
+        y, final = recur(cell, a["x"], rows, state, reverse=reverse)
+        seen[:] = [y, *final]
+        draw = np.random.default_rng(0)
+        return sum((v * backend.asarray(draw.normal(size=tuple(v.shape)), str(v.dtype)[6:])).sum() for v in seen), None
+
+    _, gradients = backend.value_and_grad(loss, {name: backend.asarray(a) for name, a in given_.items()})
+    return [*(backend.to_host(v) for v in seen), *(backend.to_host(g) for g in gradients.values())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@given(lengths=strategies.lengths(), seed=strategies.seeds(), bias=st.booleans(), reverse=st.booleans())
+def test_kernels_equal_the_scan(
+    kind: str, dtype: str, lengths: list[int], seed: int, bias: bool, reverse: bool
+) -> None:
+    rows = RowPartition.from_lengths(lengths)
+    given_ = arrays(kind, rows.nrows, rows.nvals, bias, dtype, seed)
+    backend = backends.get("torch")
+    fast = run(backend, kind, rows, given_, reverse, fast=True)
+    slow = run(backend, kind, rows, given_, reverse, fast=False)
+    for one, other in zip(fast, slow, strict=True):
+        assert one.dtype == other.dtype == dtype
+        np.testing.assert_allclose(one, other, **GRADIENTS)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_those_of_finite_differences(kind: str, reverse: bool) -> None:
+    rows = RowPartition.from_lengths([2, 0, 3, 1])
+    given_ = arrays(kind, rows.nrows, rows.nvals, True, "float64", 1)
+    names = list(given_)
+
+    def function(*values: Any) -> tuple[Any, ...]:
+        a = dict(zip(names, values, strict=True))
+        cell = Formula(kind, {name: a[name] for name in a if name.endswith(("kernel", "bias"))})
+        state = tuple(a[name] for name in ("h", "c") if name in a)
+        y, final = backends.get("torch").recur(cell, a["x"], rows, state, reverse=reverse)
+        return (y, *final)
+
+    values = tuple(torch.from_numpy(v).requires_grad_() for v in given_.values())
+    assert torch.autograd.gradcheck(function, values)
+
+
+def rows_alone(rows: RowPartition) -> Iterator[tuple[int, slice]]:
+    for row in range(rows.nrows):
+        yield row, slice(int(rows.row_splits[row]), int(rows.row_splits[row + 1]))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_gets_what_it_gets_alone(kind: str, reverse: bool) -> None:
+    backend, rows = backends.get("torch"), RowPartition.from_lengths([3, 0, 7, 7, 1])
+    given_ = arrays(kind, rows.nrows, rows.nvals, True, "float32", 2)
+    together = run(backend, kind, rows, given_, reverse, fast=True)
+    states = 2 if kind == "lstm" else 1
+    for row, steps in rows_alone(rows):
+        own = {**given_, "x": given_["x"][steps], "h": given_["h"][row : row + 1]}
+        if kind == "lstm":
+            own["c"] = given_["c"][row : row + 1]
+        one = RowPartition.from_lengths([steps.stop - steps.start])
+        alone = run(backend, kind, one, own, reverse, fast=True)
+        np.testing.assert_allclose(together[0][steps], alone[0], **GRADIENTS)
+        for k in range(1, 1 + states):
+            np.testing.assert_allclose(together[k][row], alone[k][0], **GRADIENTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_gradients_the_numbers_are_the_same(kind: str) -> None:
+    backend, rows = backends.get("torch"), RowPartition.from_lengths([3, 0, 7, 7, 1])
+    given_ = arrays(kind, rows.nrows, rows.nvals, True, "float32", 3)
+    trained = run(backend, kind, rows, given_, False, fast=True)
+    a = {name: backend.asarray(v) for name, v in given_.items()}
+    cell = Formula(kind, {name: a[name] for name in a if name.endswith(("kernel", "bias"))})
+    with backend.no_gradient():
+        y, final = backend.recur(cell, a["x"], rows, tuple(a[name] for name in ("h", "c") if name in a))
+    for one, other in zip((y, *final), trained, strict=False):
+        np.testing.assert_allclose(backend.to_host(one), other, **GRADIENTS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_poison_in_one_row_stays_there(kind: str) -> None:
+    backend, rows = backends.get("torch"), RowPartition.from_lengths([2, 4, 3])
+    given_ = arrays(kind, rows.nrows, rows.nvals, True, "float32", 4)
+    given_["x"][2] = np.nan
+    y = run(backend, kind, rows, given_, False, fast=True)[0]
+    assert np.isnan(y[2:6]).all()
+    assert np.isfinite(y[:2]).all()
+    assert np.isfinite(y[6:]).all()
+
+
+def test_other_cells_are_left_to_the_scan() -> None:
+    backend, rows = backends.get("torch"), RowPartition.from_lengths([2, 1])
+    given_ = {name: torch.from_numpy(a) for name, a in arrays("lstm", 2, 3, True, "float32", 5).items()}
+    cell = Formula("lstm", {name: given_[name] for name in given_ if name.endswith(("kernel", "bias"))})
+    cell.fusable = False
+    seen = []
+    step = cell.step
+    cell.step = lambda *arguments: seen.append(1) or step(*arguments)  # type: ignore[method-assign]
+    backend.recur(cell, given_["x"], rows, (given_["h"], given_["c"]))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru", "simple_rnn"])
+@given(lengths=strategies.lengths(), seed=strategies.seeds(), bias=st.booleans(), reverse=st.booleans())
+def test_the_packed_call_for_cuda_equals_the_scan(
+    kind: str, lengths: list[int], seed: int, bias: bool, reverse: bool
+) -> None:
+    # On the CPU the same call runs torch's own loop: slow, but the layout of steps, states and weights is the same.
+    rows = RowPartition.from_lengths(lengths)
+    if not rows.nvals:
+        return
+    given_ = arrays(kind, rows.nrows, rows.nvals, bias, "float64", seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recurrent, "kernel_for", lambda cell, device: recurrent._cudnn)
+        fast = run(backends.get("torch"), kind, rows, given_, reverse, fast=True)
+    slow = run(backends.get("torch"), kind, rows, given_, reverse, fast=False)
+    for one, other in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(one, other, **GRADIENTS)
+
+
+def test_each_device_has_its_kernel() -> None:
+    def kernel(kind: str, device: str) -> Any:
+        return recurrent.kernel_for(Formula(kind, {}), device)
+
+    assert [kernel(kind, "cuda") for kind in ("lstm", "gru", "simple_rnn")] == [recurrent._cudnn] * 3
+    assert kernel("gru reset before", "cuda") is recurrent._loop
+    assert kernel("lstm", "cpu") is recurrent._lstm
+    assert kernel("peephole", "cpu") is None

@@ -1,0 +1,344 @@
+"""One table of every public layer, with arguments: what goes in, and what happens to rows.
+
+Every property in tests/properties runs over the whole table. A new layer needs one line here; a test fails until it
+has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import padless
+from padless import Layer, Sequential, layers
+
+Rows = Literal["kept", "change", "end", "drop", "error"]
+"""What a layer does to rows: keeps them, gives each another length, ends them in one entry per row, drops them on
+purpose, or raises MaskError."""
+
+Holes = Literal["skipped", "zeros", "nothing"]
+"""What a masked step in the middle of a row is: a step that is not there (those behind it move up), zeros at its true
+place, or nothing at its true place."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer with arguments.
+
+    Attributes:
+        name: of the test.
+        make: makes the layer, given a dtype.
+        rows: what happens to rows.
+        inputs: features of each input; more than one for a layer that merges.
+        reads: whether the inputs are floats or ids.
+        holes: what a masked step in the middle of a row is.
+        states: widths of the initial states that the call gets.
+        length: of an output row, given that of the input row; None where it is kept.
+    """
+
+    name: str
+    make: Callable[[str], Layer]
+    rows: Rows
+    inputs: tuple[tuple[int, ...], ...] = ((4,),)
+    reads: Literal["floats", "ids"] = "floats"
+    holes: Holes = "skipped"
+    states: tuple[int, ...] = ()
+    length: Callable[[int], int] | None = None
+
+
+def _valid(size: int, stride: int = 1) -> Callable[[int], int]:
+    return lambda n: max((n - size) // stride + 1, 0)
+
+
+def _same(stride: int) -> Callable[[int], int]:
+    return lambda n: -(-n // stride)
+
+
+# ---- layers as users write them: Keras's habits, cells of their own, models as layers
+
+
+@padless.register
+class OwnWeightedSum(Layer):
+    """Reads padded arrays and a mask, and ends rows."""
+
+    def build(self, spec: Any) -> None:
+        self.scale = self.add_weight("scale", (spec[-1],))
+
+    def call(self, x: Any, mask: Any = None) -> Any:
+        y = x * self.scale
+        if mask is not None:
+            y = self.xp.where(self.xp.expand_dims(mask, axis=-1), y, self.xp.zeros_like(y))
+        return self.xp.sum(y, axis=1)
+
+
+@padless.register
+class OwnCentred(Layer):
+    """Reads padded arrays and a mask, mixes the steps of a row, and keeps rows; padding holds rubbish afterwards."""
+
+    def call(self, x: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return x - self.xp.sum(x, axis=1, keepdims=True) / max(x.shape[1], 1)
+        live = self.backend.cast(self.xp.expand_dims(mask, axis=-1), self.dtype)
+        count = self.xp.maximum(self.xp.sum(live, axis=1, keepdims=True), self.xp.ones_like(live[:, :1] * 0 + 1)[:, :1]) \
+            if x.shape[1] else 1
+        return x - self.xp.sum(x * live, axis=1, keepdims=True) / count
+
+
+@padless.register
+class OwnScale(Layer):
+    """Says in Keras's words that it looks at one step at a time."""
+
+    supports_masking = True
+
+    def build(self, spec: Any) -> None:
+        self.scale = self.add_weight("scale", (spec.features,))
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+
+@padless.register
+class OwnPlain(Layer):
+    """Says nothing about rows."""
+
+    def call(self, x: Any) -> Any:
+        return x
+
+
+@padless.register
+class OwnCell(Layer):
+    """A recurrent cell of a user: h = a h + x W."""
+
+    view = "steps"
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.state_size = units
+        self.output_size = units
+
+    def build(self, spec: Any) -> None:
+        self.decay = self.add_weight("decay", (self.units,))
+        self.kernel = self.add_weight("kernel", (spec[-1], self.units))
+
+    def call(self, x: Any, states: Any) -> Any:
+        h = states[0] * self.decay + x @ self.kernel
+        return h, [h]
+
+
+# ---- the table
+
+
+def _per_step() -> list[Case]:
+    return [
+        Case("Dense", lambda d: layers.Dense(3, dtype=d), "kept"),
+        Case("Dense-softmax", lambda d: layers.Dense(3, activation="softmax", use_bias=False, dtype=d), "kept"),
+        Case("Dense-more axes", lambda d: layers.Dense(3, dtype=d), "kept", inputs=((2, 4),)),
+        Case("Embedding", lambda d: layers.Embedding(10, 3, dtype=d), "kept", inputs=((),), reads="ids"),
+        Case("Embedding-several ids", lambda d: layers.Embedding(10, 3, dtype=d), "kept", inputs=((2,),), reads="ids"),
+        Case("Embedding-mask_zero", lambda d: layers.Embedding(10, 3, mask_zero=True, dtype=d), "kept", inputs=((),), reads="ids"),
+        Case("Masking", lambda d: layers.Masking(dtype=d), "kept"),
+        Case("Masking-nan", lambda d: layers.Masking(float("nan"), dtype=d), "kept"),
+        Case("Dropout", lambda d: layers.Dropout(0.5, dtype=d), "kept"),
+        Case("Dropout-noise_shape", lambda d: layers.Dropout(0.5, noise_shape=(None, None, 1), seed=3, dtype=d), "kept"),
+        Case("Activation-relu", lambda d: layers.Activation("relu", dtype=d), "kept"),
+        Case("Activation-gelu", lambda d: layers.Activation("gelu", dtype=d), "kept"),
+        Case("Activation-softmax", lambda d: layers.Activation("softmax", dtype=d), "kept"),
+        Case("Activation-tanh on numbers", lambda d: layers.Activation("tanh", dtype=d), "kept", inputs=((),)),
+        Case("ReLU", lambda d: layers.ReLU(max_value=0.5, negative_slope=0.1, threshold=0.1, dtype=d), "kept"),
+        Case("LeakyReLU", lambda d: layers.LeakyReLU(dtype=d), "kept"),
+        Case("ELU", lambda d: layers.ELU(0.7, dtype=d), "kept"),
+        Case("PReLU", lambda d: layers.PReLU(shared_axes=[1], dtype=d), "kept"),
+        Case("PReLU-slopes in time", lambda d: layers.PReLU(dtype=d), "error"),
+        Case("Softmax", lambda d: layers.Softmax(dtype=d), "kept"),
+        Case("Softmax-two axes", lambda d: layers.Softmax(axis=(-2, -1), dtype=d), "kept", inputs=((2, 3),)),
+        Case("Softmax-time", lambda d: layers.Softmax(axis=1, dtype=d), "error"),
+        Case("LayerNormalization", lambda d: layers.LayerNormalization(dtype=d), "kept"),
+        Case("LayerNormalization-two axes", lambda d: layers.LayerNormalization(axis=(-2, -1), dtype=d), "kept", inputs=((2, 3),)),
+        Case("LayerNormalization-rms", lambda d: layers.LayerNormalization(rms_scaling=True, dtype=d), "kept"),
+        Case("LayerNormalization-time", lambda d: layers.LayerNormalization(axis=1, dtype=d), "error"),
+        Case("BatchNormalization", lambda d: layers.BatchNormalization(momentum=0.5, dtype=d), "kept"),
+        Case(
+            "BatchNormalization-plain",
+            lambda d: layers.BatchNormalization(center=False, scale=False, dtype=d),
+            "kept",
+            inputs=((2, 3),),
+        ),
+        Case("BatchNormalization-time", lambda d: layers.BatchNormalization(axis=1, dtype=d), "error"),
+    ]  # fmt: skip
+
+
+def _merging() -> list[Case]:
+    two = ((4,), (4,))
+    kinds: list[Callable[..., Layer]] = [layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum]
+    return [
+        *(Case(kind.__name__, lambda d, kind=kind: kind(dtype=d), "kept", inputs=two) for kind in kinds),
+        Case("Add-three", lambda d: layers.Add(dtype=d), "kept", inputs=((4,), (4,), (4,))),
+        Case("Multiply-one feature", lambda d: layers.Multiply(dtype=d), "kept", inputs=((4,), (1,))),
+        Case("Multiply-more axes", lambda d: layers.Multiply(dtype=d), "kept", inputs=((2, 4), (4,))),
+        Case("Concatenate", lambda d: layers.Concatenate(dtype=d), "kept", inputs=((4,), (2,), (1,))),
+        Case("Concatenate-axis 2", lambda d: layers.Concatenate(axis=2, dtype=d), "kept", inputs=((2, 3), (1, 3))),
+    ]
+
+
+def _recurrent() -> list[Case]:
+    kinds: list[tuple[Callable[..., Layer], tuple[int, ...]]] = [
+        (layers.LSTM, (3, 3)),
+        (layers.GRU, (3,)),
+        (layers.SimpleRNN, (3,)),
+    ]
+    cases: list[Case] = []
+    for kind, states in kinds:
+        name = kind.__name__
+        options: list[tuple[str, dict[str, Any], Rows, tuple[int, ...]]] = [
+            ("", {}, "end", ()),
+            ("-sequences", {"return_sequences": True}, "kept", ()),
+            ("-backwards", {"go_backwards": True}, "end", ()),
+            ("-sequences backwards", {"return_sequences": True, "go_backwards": True}, "kept", ()),
+            ("-initial state", {"return_state": True}, "end", states),
+            ("-sequences and state", {"return_sequences": True, "return_state": True}, "kept", states),
+            ("-no bias", {"use_bias": False, "return_sequences": True}, "kept", ()),
+            ("-dropout", {"dropout": 0.3, "recurrent_dropout": 0.3, "return_sequences": True, "seed": 1}, "kept", ()),
+            ("-other activation", {"activation": "relu", "return_sequences": True}, "kept", ()),
+        ]
+        cases += [
+            Case(f"{name}{suffix}", lambda d, k=kind, o=arguments: k(3, dtype=d, **o), rows, states=initial)
+            for suffix, arguments, rows, initial in options
+        ]
+    return [
+        *cases,
+        Case("GRU-reset before", lambda d: layers.GRU(3, reset_after=False, return_sequences=True, dtype=d), "kept"),
+        Case("GRU-reset before, state", lambda d: layers.GRU(3, reset_after=False, return_state=True, dtype=d), "end", states=(3,)),
+        Case("RNN-LSTMCell", lambda d: layers.RNN(layers.LSTMCell(3, dtype=d), return_sequences=True, dtype=d), "kept"),
+        Case("RNN-own cell", lambda d: layers.RNN(OwnCell(3, dtype=d), return_sequences=True, dtype=d), "kept", states=(3,)),
+        Case("RNN-own cell, last", lambda d: layers.RNN(OwnCell(3, dtype=d), return_state=True, dtype=d), "end"),
+        Case("RNN-own cell, backwards", lambda d: layers.RNN(OwnCell(3, dtype=d), go_backwards=True, dtype=d), "end"),
+        *_bidirectional(),
+    ]
+
+
+def _bidirectional() -> list[Case]:
+    def both(d: str, inner: Callable[..., Layer] = layers.LSTM, mode: str | None = "concat", **arguments: Any) -> Layer:
+        return layers.Bidirectional(inner(3, dtype=d, **arguments), merge_mode=mode, dtype=d)
+
+    modes: list[str | None] = ["concat", "sum", "mul", "ave", None]
+    return [
+        *(Case(f"Bidirectional-{m}", lambda d, m=m: both(d, mode=m, return_sequences=True), "kept") for m in modes),
+        *(Case(f"Bidirectional-{m}, last", lambda d, m=m: both(d, mode=m), "end") for m in modes),
+        Case("Bidirectional-GRU", lambda d: both(d, layers.GRU, return_sequences=True), "kept"),
+        Case("Bidirectional-SimpleRNN", lambda d: both(d, layers.SimpleRNN), "end"),
+        Case(
+            "Bidirectional-state",
+            lambda d: both(d, return_sequences=True, return_state=True),
+            "kept",
+            states=(3, 3, 3, 3),
+        ),
+        Case(
+            "Bidirectional-other way back",
+            lambda d: layers.Bidirectional(
+                layers.LSTM(3, return_sequences=True, dtype=d),
+                backward_layer=layers.GRU(2, return_sequences=True, go_backwards=True, dtype=d),
+                dtype=d,
+            ),
+            "kept",
+        ),
+    ]
+
+
+def _windows() -> list[Case]:
+    def conv(d: str, size: int, **arguments: Any) -> Layer:
+        return layers.Conv1D(6, size, dtype=d, **arguments)
+
+    cases = [
+        Case("Conv1D-valid", lambda d: conv(d, 3), "change", length=_valid(3)),
+        Case("Conv1D-valid, stride", lambda d: conv(d, 3, strides=2), "change", length=_valid(3, 2)),
+        Case("Conv1D-valid, dilation", lambda d: conv(d, 3, dilation_rate=2), "change", length=_valid(5)),
+        Case("Conv1D-valid, long", lambda d: conv(d, 9, activation="tanh"), "change", length=_valid(9)),
+        Case("Conv1D-same", lambda d: conv(d, 3, padding="same"), "kept"),
+        Case("Conv1D-same, even", lambda d: conv(d, 4, padding="same", activation="relu"), "kept"),
+        Case("Conv1D-same, dilation", lambda d: conv(d, 3, padding="same", dilation_rate=3), "kept"),
+        Case("Conv1D-same, stride", lambda d: conv(d, 3, padding="same", strides=2), "change", length=_same(2)),
+        Case("Conv1D-causal", lambda d: conv(d, 3, padding="causal"), "kept"),
+        Case("Conv1D-causal, dilation", lambda d: conv(d, 2, padding="causal", dilation_rate=4, use_bias=False), "kept"),
+        Case("Conv1D-causal, stride", lambda d: conv(d, 3, padding="causal", strides=2), "change", length=_same(2)),
+        Case("Conv1D-groups", lambda d: conv(d, 3, padding="same", groups=2), "kept"),
+        Case("Conv1D-groups, stride", lambda d: conv(d, 3, strides=3, groups=2), "change", length=_valid(3, 3)),
+        Case("Conv1D-one step", lambda d: conv(d, 1), "change", length=_valid(1)),
+        Case("AveragePooling1D-valid", lambda d: layers.AveragePooling1D(2, dtype=d), "change", length=_valid(2, 2)),
+        Case("AveragePooling1D-same", lambda d: layers.AveragePooling1D(3, 2, "same", dtype=d), "change", length=_same(2)),
+        Case("AveragePooling1D-same, stride 1", lambda d: layers.AveragePooling1D(3, 1, "same", dtype=d), "kept"),
+    ]
+    largest = [
+        Case("MaxPooling1D-valid", lambda d: layers.MaxPooling1D(2, dtype=d), "change", length=_valid(2, 2)),
+        Case("MaxPooling1D-valid, overlap", lambda d: layers.MaxPooling1D(3, 2, dtype=d), "change", length=_valid(3, 2)),
+        Case("MaxPooling1D-same", lambda d: layers.MaxPooling1D(3, 2, "same", dtype=d), "change", length=_same(2)),
+        Case("MaxPooling1D-same, stride 1", lambda d: layers.MaxPooling1D(3, 1, "same", dtype=d), "kept", inputs=((2, 3),)),
+    ]
+    return [
+        *(Case(**{**vars(case), "holes": "zeros"}) for case in cases),
+        *(Case(**{**vars(case), "holes": "nothing"}) for case in largest),
+    ]
+
+
+def _ending() -> list[Case]:
+    return [
+        Case("GlobalMaxPooling1D", lambda d: layers.GlobalMaxPooling1D(dtype=d), "end"),
+        Case("GlobalMaxPooling1D-keepdims", lambda d: layers.GlobalMaxPooling1D(keepdims=True, dtype=d), "end", inputs=((2, 3),)),
+        Case("GlobalAveragePooling1D", lambda d: layers.GlobalAveragePooling1D(dtype=d), "end"),
+        Case("GlobalAveragePooling1D-keepdims", lambda d: layers.GlobalAveragePooling1D(keepdims=True, dtype=d), "end"),
+        Case("Unmask", lambda d: layers.Unmask(dtype=d), "drop"),
+        Case("Flatten", lambda d: layers.Flatten(dtype=d), "error"),
+        Case("Conv2D", lambda d: layers.Conv2D(3, 2, dtype=d), "error", inputs=((5, 3),)),
+        Case("Conv2D-same", lambda d: layers.Conv2D(3, 2, padding="same", dtype=d), "error", inputs=((5, 3),)),
+        Case("MaxPooling2D", lambda d: layers.MaxPooling2D(dtype=d), "error", inputs=((5, 3),)),
+        *(
+            Case(f"{cell.__name__}-alone", lambda d, cell=cell: cell(3, dtype=d), "error")
+            for cell in (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)
+        ),
+    ]
+
+
+def _own() -> list[Case]:
+    def tagger(d: str) -> Layer:
+        return Sequential(
+            [
+                layers.Conv1D(4, 3, padding="same", dtype=d),
+                layers.LayerNormalization(dtype=d),
+                layers.Bidirectional(layers.GRU(3, return_sequences=True, dtype=d), dtype=d),
+                layers.Dense(2, activation="softmax", dtype=d),
+            ]
+        )
+
+    def classifier(d: str) -> Layer:
+        return Sequential(
+            [
+                layers.Embedding(10, 4, dtype=d),
+                layers.Conv1D(4, 3, dtype=d),
+                layers.MaxPooling1D(2, padding="same", dtype=d),
+                layers.LSTM(3, dtype=d),
+                layers.Dense(2, dtype=d),
+            ]
+        )
+
+    return [
+        Case("own-padded, ends", lambda d: OwnWeightedSum(dtype=d), "end"),
+        Case("own-padded, keeps", lambda d: OwnCentred(dtype=d), "kept"),
+        Case("own-steps", lambda d: OwnScale(dtype=d), "kept"),
+        Case("own-nothing said", lambda d: OwnPlain(dtype=d), "error"),
+        Case("Sequential-tagger", tagger, "kept", holes="zeros"),
+        Case("Sequential-classifier", classifier, "end", inputs=((),), reads="ids", holes="zeros"),
+    ]
+
+
+CASES: tuple[Case, ...] = (*_per_step(), *_merging(), *_recurrent(), *_windows(), *_ending(), *_own())
+
+NO_CASE = {"Layer": "the base class of all layers: it computes nothing"}
+"""Public layer classes without a case, and why."""
+
+
+def cases(*rows: Rows) -> list[Any]:
+    """Parameters for pytest: the cases with these fates of rows, or all of them."""
+    import pytest
+
+    return [pytest.param(case, id=case.name) for case in CASES if not rows or case.rows in rows]

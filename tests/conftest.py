@@ -1,0 +1,41 @@
+"""What all tests share: one thread, Keras on torch, Hypothesis profiles, the backend fixture."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before NumPy and torch are imported: later they no longer look. Two workers of two threads each wait for each other.
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_name] = "1"
+os.environ["KERAS_BACKEND"] = "torch"
+
+_HAS_TORCH = importlib.util.find_spec("torch") is not None
+if _HAS_TORCH:
+    import torch
+
+    torch.set_num_threads(1)
+
+BACKENDS = ("numpy", "torch") if _HAS_TORCH else ("numpy",)
+
+# No deadlines: the first call of a kernel compiles it. The fast profile tries the same examples each time, so that a
+# red run is red again; the thorough one looks for new ones.
+_common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+settings.register_profile("fast", max_examples=25, derandomize=True, **_common)
+settings.register_profile("thorough", max_examples=500, print_blob=True, **_common)
+settings.load_profile("fast")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test once per installed backend; gives its name."""
+    import padless
+
+    before = padless.backend()
+    padless.set_backend(request.param)
+    yield request.param
+    padless.set_backend(before)
