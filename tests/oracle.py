@@ -41,10 +41,12 @@ class Batch:
 
     Attributes:
         inputs: for each input of the layer, the rows.
+        nothing: for each input of the layer, a row without steps: features and dtype, also when there are no rows.
         states: (B, H) initial states.
     """
 
     inputs: tuple[tuple[Host, ...], ...]
+    nothing: tuple[Host, ...]
     states: tuple[Host, ...] = ()
 
     @property
@@ -60,32 +62,20 @@ class Batch:
     def take(self, rows: Sequence[int]) -> Batch:
         """Some rows of the batch, in any order."""
         picked = tuple(tuple(one[row] for row in rows) for one in self.inputs)
-        return Batch(picked, tuple(state[np.array(rows, np.int64)] for state in self.states))
+        return replace(self, inputs=picked, states=tuple(state[np.array(rows, np.int64)] for state in self.states))
 
     def packed(self) -> list[Host]:
         """The steps of all rows of each input, end to end."""
-        return [_joined(list(one)) for one in self._with_features]
+        return [np.concatenate([*one, none]) for one, none in zip(self.inputs, self.nothing, strict=True)]
 
-    def padded(self, mask: npt.NDArray[np.bool_], poison: Any = None) -> list[Host]:
-        """Each input as a padded array, with poison where the mask is False: NaN, or ids that no table has."""
+    def padded(self, mask: npt.NDArray[np.bool_]) -> list[Host]:
+        """Each input as a padded array, with poison where the mask is False: NaN, or an id that no table has."""
         arrays = []
         for steps in self.packed():
-            fill = poison if poison is not None else (10**6 if steps.dtype.kind == "i" else np.nan)
-            array = np.full((*mask.shape, *steps.shape[1:]), fill, steps.dtype)
+            array = np.full((*mask.shape, *steps.shape[1:]), 10**6 if steps.dtype.kind == "i" else np.nan, steps.dtype)
             array[mask] = steps
             arrays.append(array)
         return arrays
-
-    @property
-    def _with_features(self) -> tuple[tuple[Host, ...], ...]:
-        return tuple((*one, self.nothing[k]) for k, one in enumerate(self.inputs))
-
-    nothing: tuple[Host, ...] = ()
-    """(0, ...) for each input: says its features and dtype when there are no rows."""
-
-
-def _joined(rows: list[Host]) -> Host:
-    return np.concatenate(rows)
 
 
 def batch(case: Case, lengths: Sequence[int], seed: int = 0) -> Batch:
@@ -105,7 +95,7 @@ def batch(case: Case, lengths: Sequence[int], seed: int = 0) -> Batch:
         for at, width in enumerate(case.states)
     )
     kind = np.int64 if case.reads == "ids" else np.float32
-    return Batch(tuple(inputs), states, tuple(np.zeros((0, *features), kind) for features in case.inputs))
+    return Batch(tuple(inputs), tuple(np.zeros((0, *features), kind) for features in case.inputs), states)
 
 
 # ---- layers

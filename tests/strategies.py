@@ -17,10 +17,14 @@ def examples(share: float) -> settings:
     return settings(max_examples=max(int(settings().max_examples * share), 2))
 
 
-def lengths(*, most: int = 5, longest: int = 8, giant: int = GIANT, empty_batch: bool = True) -> st.SearchStrategy[list[int]]:
+def lengths(
+    *, most: int = 5, longest: int = 8, giant: int = GIANT, empty_batch: bool = True
+) -> st.SearchStrategy[list[int]]:
     """Lengths of the rows of a batch: small ones, empty ones, ones, one giant among them, none at all."""
     plain = st.lists(st.integers(0, longest), min_size=1, max_size=most)
-    with_giant = st.tuples(plain, st.integers(0, most)).map(lambda drawn: [*drawn[0][: drawn[1]], giant, *drawn[0][drawn[1] :]])
+    with_giant = st.tuples(plain, st.integers(0, most)).map(
+        lambda drawn: [*drawn[0][: drawn[1]], giant, *drawn[0][drawn[1] :]]
+    )
     kinds = [
         plain,
         with_giant,
@@ -32,7 +36,9 @@ def lengths(*, most: int = 5, longest: int = 8, giant: int = GIANT, empty_batch:
 
 
 @st.composite
-def masks(draw: st.DrawFn, *, holes: bool = True, most: int = 5, longest: int = 8, padding: int = 20) -> npt.NDArray[np.bool_]:
+def masks(
+    draw: st.DrawFn, *, holes: bool = True, most: int = 5, longest: int = 8, padding: int = 20
+) -> npt.NDArray[np.bool_]:
     """A mask (B, T): rows with 0 to 20 masked steps on each side, and masked steps within when holes are wanted."""
     rows = draw(lengths(most=most, longest=longest, giant=25))
     before = [draw(st.integers(0, padding)) for _ in rows]

@@ -486,12 +486,12 @@ class Layer:
         return form.leave(self._run(x, *args, **kwargs))
 
     def _enter_many(self, values: Any, masks: Any) -> tuple[list[Any], Form]:
-        if not isinstance(values, list | tuple):
+        if not isinstance(values, list | tuple) or not values:
             raise ArgumentError(
                 explain(
                     self.place,
                     expected="a list of values",
-                    got=type(values).__name__,
+                    got="an empty list" if isinstance(values, list | tuple) else type(values).__name__,
                     fix=f"{type(self).__name__}()([a, b])",
                 )
             )
@@ -596,6 +596,14 @@ class Layer:
 
     def mask_error(self) -> str:
         """The text of the error that a ragged value raises here."""
+        if type(self).__module__.startswith("padless.layers"):
+            return explain(
+                self.place,
+                expected="an input of fixed size",
+                got="a value with rows of unequal length, which this layer cannot read",
+                fix="pool the rows first, with layers.GlobalMaxPooling1D() or a recurrent layer; or layers.Unmask() "
+                "to make a padded array of them on purpose",
+            )
         return explain(
             self.place,
             expected="a layer that says how it reads rows of unequal length",

@@ -274,7 +274,7 @@ def test_images_of_fixed_size(backend: str) -> None:
 def test_images_have_no_rows() -> None:
     x = Ragged.from_lengths(draw(5, 4, D), [3, 2])
     for layer in (layers.Conv2D(2, 3), layers.MaxPooling2D()):
-        with pytest.raises(MaskError, match="expected a layer that says how it reads rows"):
+        with pytest.raises(MaskError, match="expected an input of fixed size"):
             layer(x)
 
 

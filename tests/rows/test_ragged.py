@@ -105,7 +105,9 @@ def test_padded_to_another_side_and_length(backend: str, mask: Mask, extra: int)
 
 
 def test_padded_with_holes_to_another_side() -> None:
-    x = Ragged.from_padded(np.array([[0, 7, 0, 8, 0], [1, 2, 3, 0, 0]]), np.array([[0, 1, 0, 1, 0], [1, 1, 1, 0, 0]], bool))
+    x = Ragged.from_padded(
+        np.array([[0, 7, 0, 8, 0], [1, 2, 3, 0, 0]]), np.array([[0, 1, 0, 1, 0], [1, 1, 1, 0, 0]], bool)
+    )
     assert x.to_padded(side="pre", length=4).tolist() == [[0, 7, 0, 8], [0, 1, 2, 3]]
     assert x.to_padded(side="post", length=3).tolist() == [[7, 0, 8], [1, 2, 3]]
     assert x.to_list() == [[7, 8], [1, 2, 3]]
@@ -303,7 +305,9 @@ def test_operators_with_an_array_that_holds_one_number(backend: str) -> None:
     np.testing.assert_allclose(host((x - two).values), host(x.values) - 2)
 
 
-@pytest.mark.parametrize("function", [operator.truediv, operator.pow, operator.lt, operator.eq], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "function", [operator.truediv, operator.pow, operator.lt, operator.eq], ids=lambda f: f.__name__
+)
 def test_one_number_on_the_left_of_other_operators(backend: str, function: Callable[[Any, Any], Any]) -> None:
     x = abs(ragged([2, 0, 1])) + 1
     two = backends.current().asarray(np.array(2, np.float32))
@@ -450,7 +454,13 @@ def test_trees_reach_the_values(backend: str) -> None:
 
 
 def test_nothing_at_all(backend: str) -> None:
-    for x in (Ragged.from_list([]), Ragged.from_list([[], []]), ragged([]), ragged([0, 0], (3,)), Ragged.from_padded(np.zeros((2, 0, 3)))):
+    for x in (
+        Ragged.from_list([]),
+        Ragged.from_list([[], []]),
+        ragged([]),
+        ragged([0, 0], (3,)),
+        Ragged.from_padded(np.zeros((2, 0, 3))),
+    ):
         assert x.to_list() == [[]] * len(x)
         assert tuple(x.to_padded().shape)[:2] == (len(x), 0)
         assert (x + x).to_list() == x.to_list()

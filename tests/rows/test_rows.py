@@ -225,7 +225,11 @@ def test_resized_without_padding(given_lengths: list[int]) -> None:
 def test_take(mask: Mask, seed: int) -> None:
     rows = RowPartition.from_mask(mask)
     numbers = np.random.default_rng(seed)
-    chosen = numbers.integers(0, rows.nrows, numbers.integers(0, 2 * rows.nrows + 1)) if rows.nrows else np.zeros(0, np.int64)
+    chosen = (
+        numbers.integers(0, rows.nrows, numbers.integers(0, 2 * rows.nrows + 1))
+        if rows.nrows
+        else np.zeros(0, np.int64)
+    )
     taken, index = rows.take(chosen)
     steps = steps_of(rows)
     assert index.tolist() == flat([steps[row] for row in chosen])
@@ -292,7 +296,9 @@ def test_same_lengths_with_holes_at_other_places_differ() -> None:
 
 def test_error_names_both_partitions_and_the_first_row_that_differs() -> None:
     one, other = RowPartition.from_lengths([2, 3, 1]), RowPartition.from_lengths([2, 2, 2])
-    with pytest.raises(DataError, match=r"lengths \[2, 3, 1\].*lengths \[2, 2, 2\].*row 1 has 3 steps on one side and 2"):
+    with pytest.raises(
+        DataError, match=r"lengths \[2, 3, 1\].*lengths \[2, 2, 2\].*row 1 has 3 steps on one side and 2"
+    ):
         require_same_steps("Add", one, other)
     with pytest.raises(DataError, match="3 rows against 1"):
         require_same_steps("Add", one, RowPartition.from_lengths([6]))
@@ -350,7 +356,11 @@ def test_no_rows() -> None:
 
 
 def test_only_empty_rows() -> None:
-    for rows in (RowPartition([0, 0, 0]), RowPartition.from_mask(np.zeros((2, 3), bool)), RowPartition.from_mask(np.zeros((2, 0), bool))):
+    for rows in (
+        RowPartition([0, 0, 0]),
+        RowPartition.from_mask(np.zeros((2, 3), bool)),
+        RowPartition.from_mask(np.zeros((2, 0), bool)),
+    ):
         assert rows.row_lengths.tolist() == rows.extents.tolist() == [0, 0]
         assert rows.first_index.tolist() == rows.last_index.tolist() == [0, 0]
         assert rows.batch_sizes.tolist() == []

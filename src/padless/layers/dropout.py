@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from padless import random
 from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
@@ -45,7 +46,8 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, noise_shape: Any = None, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate <= 1:
+        given: Any = rate
+        if isinstance(given, bool) or not isinstance(given, int | float | np.floating) or not 0 <= given <= 1:
             raise ArgumentError(
                 explain(f"{self.place}: rate", expected="a number from 0 to 1", got=repr(rate), fix="rate=0.5 for half")
             )
