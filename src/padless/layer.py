@@ -85,7 +85,8 @@ class Layer:
     - "padded": `call(x, mask)` gets (B, T, ...) and (B, T), for code that exists. Output at padding is dropped.
 
     There is no default: a ragged value into a layer without a view raises `MaskError`. A layer written for Keras says
-    it in Keras's words: a `mask` parameter in `call` reads as "padded", `supports_masking = True` as "steps".
+    it in Keras's words: a `mask` parameter in `call` reads as "padded", `supports_masking = True` as "steps", and what
+    its `compute_mask(x, mask)` returns is the mask of its output.
 
     Args:
         name: for summaries and errors; the default is made of the class name.
@@ -173,6 +174,7 @@ class Layer:
         self._weights: dict[str, Weight] = {}
         self._path = ""
         self._owner = ""
+        self._follows_time: list[bool] | None = None
 
     # ---- what subclasses write
 
@@ -520,7 +522,8 @@ class Layer:
         if rows is None:
             if view == "ragged" and not many:
                 return self._run_uniform(x, args, kwargs)
-            return self.call(x, *args, **kwargs)
+            y = self.call(x, *args, **kwargs)
+            return self._with_mask(y, self._new_mask(x, None)) if self._computes_mask and not many else y
         if view is None:
             raise MaskError(self.mask_error())
         if view == "ragged":
@@ -556,22 +559,58 @@ class Layer:
         return y if self.makes_mask else _padded_again(y)
 
     def _run_padded(self, x: Ragged, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        rows = x.rows
-        mask = self.backend.asarray(rows.mask)
-        call: Callable[..., Any] = self.call
-        y = call(x.to_padded(), *args, mask=mask, **kwargs)
-        if isinstance(y, Ragged) or y.ndim < 2 or y.shape[1] != rows.padded_length:
-            if not isinstance(y, Ragged) and y.ndim > 2 and y.shape[1] != rows.padded_length:
+        padded, mask = x.to_padded(), self.backend.asarray(x.rows.mask)
+        y = self._call_padded(padded, mask, args, kwargs)
+        if self._computes_mask:
+            return self._with_mask(y, self._new_mask(padded, mask))
+        if self._follows_time is None:
+            self._follows_time = self._probe(x, y, args, kwargs)
+        length = x.rows.padded_length
+        made = []
+        for part, follows in zip(_parts(y), self._follows_time, strict=True):
+            if follows and part.shape[1] != length:
                 raise MaskError(
                     explain(
                         self.place,
-                        expected=f'view = "padded" to keep the {rows.padded_length} steps, or to pool them away',
-                        got=f"shape {tuple(y.shape)}",
-                        fix='view = "ragged" and a new partition, for a layer that changes the number of steps',
+                        expected=f'view = "padded" to keep the {length} steps, or to pool them away',
+                        got=f"shape {tuple(part.shape)}",
+                        fix='view = "ragged" and a new partition, or compute_mask(x, mask) that gives the new mask',
                     )
                 )
+            made.append(Ragged.from_padded(part, x.rows.mask) if follows else part)
+        return type(y)(made) if isinstance(y, list | tuple) else made[0]
+
+    def _call_padded(self, padded: Array, mask: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call: Callable[..., Any] = self.call
+        return call(padded, *args, **({"mask": mask} if "mask" in self._call_parameters else {}), **kwargs)
+
+    def _probe(self, x: Ragged, y: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[bool]:
+        """Which outputs have a time axis: those that grow with one more step of padding. Equal sizes prove nothing."""
+        rows = x.rows
+        with self.backend.no_gradient(), calling(tracing=True):
+            longer = x.to_padded(length=rows.padded_length + 1)
+            mask = np.concatenate([rows.mask, np.zeros((rows.nrows, 1), np.bool_)], axis=1)
+            again = self._call_padded(longer, self.backend.asarray(mask), args, kwargs)
+        pairs = zip(_parts(y), _parts(again), strict=True)
+        return [one.ndim > 1 and one.shape[1] != other.shape[1] for one, other in pairs]
+
+    @property
+    def _computes_mask(self) -> bool:
+        """Whether the layer, in Keras's words, says itself which steps of its output are masked."""
+        return not type(self).__module__.startswith("padless.") and hasattr(self, "compute_mask")
+
+    def _new_mask(self, x: Array, mask: Array | None) -> Any:
+        compute: Callable[..., Any] = self.compute_mask  # type: ignore[attr-defined]
+        return compute(x, mask)
+
+    def _with_mask(self, y: Any, mask: Any) -> Any:
+        """Outputs with the masks that the layer computed; an output without one has no rows."""
+        if mask is None:
             return y
-        return Ragged.from_padded(y, rows.mask)
+        if isinstance(y, list | tuple):
+            masks = mask if isinstance(mask, list | tuple) else [mask] * len(y)
+            return type(y)(self._with_mask(part, m) for part, m in zip(y, masks, strict=True))
+        return Ragged.from_padded(y, mask)
 
     def _same_rows(self, value: Any, rows: Any) -> Array:
         if not isinstance(value, Ragged):
@@ -590,7 +629,7 @@ class Layer:
     def _view(self) -> View | None:
         if self.view is not None:
             return self.view
-        if "mask" in self._call_parameters:
+        if "mask" in self._call_parameters or self._computes_mask:
             return "padded"
         return "steps" if getattr(self, "supports_masking", False) else None
 
@@ -706,6 +745,10 @@ class Layer:
                     fix="call it once, or give the model an Input",
                 )
             )
+
+
+def _parts(y: Any) -> list[Any]:
+    return list(y) if isinstance(y, list | tuple) else [y]
 
 
 def _noted(build: Callable[..., None]) -> Callable[..., None]:

@@ -178,6 +178,53 @@ def test_keras_words_for_a_view() -> None:
     assert [row.shape for row in Flagged()(x)] == [(2, 3), (1, 3)]
 
 
+@pytest.mark.usefixtures("backend")
+def test_a_padded_view_is_never_guessed_from_equal_sizes() -> None:
+    class Pool(padless.Layer):
+        def call(self, x: Any, mask: Any) -> Any:
+            return self.xp.sum(x, axis=1)
+
+    class PerStep(padless.Layer):
+        def call(self, x: Any, mask: Any) -> Any:
+            return self.xp.sum(x, axis=2)
+
+    pool, per_step = Pool(), PerStep()
+    for lengths in ([3, 1], [2, 2], [5, 4]):  # features and steps are both 3 in the first
+        x = [np.ones((n, 3), "float32") for n in lengths]
+        assert host(pool(x)).shape == (2, 3)
+        assert [len(row) for row in per_step(x)] == lengths
+
+
+@pytest.mark.usefixtures("backend")
+def test_a_mask_that_a_layer_computes_is_the_mask_of_its_output() -> None:
+    class Lookup(padless.Layer):
+        def build(self, input_shape: Any) -> None:
+            self.table = self.add_weight(shape=(10, 4), initializer="random_normal")
+
+        def call(self, inputs: Any) -> Any:
+            flat = self.xp.take(self.table, self.xp.reshape(inputs, (-1,)), axis=0)
+            return self.xp.reshape(flat, (*inputs.shape, 4))
+
+        def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+            return inputs != 0
+
+    class Halves(padless.Layer):
+        def call(self, inputs: Any) -> Any:
+            half = inputs.shape[1] // 2
+            return [inputs[:, :half], inputs[:, half:]]
+
+        def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+            half = inputs.shape[1] // 2
+            return None if mask is None else [mask[:, :half], mask[:, half:]]
+
+    model = Sequential([Lookup(), layers.LSTM(3)])
+    np.testing.assert_allclose(host(model(padded(IDS, 6))), host(model(padded(IDS, 13, left=True))), **VALUES)
+    x = Ragged.from_padded(np.ones((2, 6, 1), "float32"), np.arange(6) < np.array([[4], [6]]))
+    first, second = Halves()(x)
+    assert first.rows.row_lengths.tolist() == [3, 3]
+    assert second.rows.row_lengths.tolist() == [1, 3]
+
+
 def test_a_layer_of_layers_written_for_keras() -> None:
     class Mine(padless.Layer):
         def __init__(self) -> None:
