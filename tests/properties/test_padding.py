@@ -1,4 +1,4 @@
-"""P1: padding never changes an answer, on whatever side it stands and whatever it holds; you get back the form you gave."""
+"""P1: padding changes no answer, on whatever side it stands, whatever it holds; you get back the form you gave."""
 
 from __future__ import annotations
 

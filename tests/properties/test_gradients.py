@@ -1,0 +1,174 @@
+"""P1 for gradients: of weights and inputs, on every backend that trains.
+
+The reference is the sum over the rows, each alone, in float64; central differences of the oracle hold it to the truth.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import example, given
+
+from padless import Layer, Ragged, RowPartition, backends
+from padless.layer import substituted
+from tests.cases import Case, cases
+from tests.oracle import Answers, Batch, alone, batch, built, call, outputs
+from tests.strategies import Padding, examples, lengths, paddings, seeds
+from tests.tolerances import GRADIENTS
+
+Host = npt.NDArray[Any]
+Gradients = dict[str, Host]
+Mask = npt.NDArray[np.bool_]
+
+READS_ROWS = cases("kept", "change", "end")
+TRAINING_BACKENDS = [name for name in backends.installed() if backends.get(name).trains]
+on_backends = pytest.mark.parametrize("trained", TRAINING_BACKENDS)
+
+
+def coefficients(expected: Answers, seed: int) -> Answers:
+    """A number for every entry of the answers, tied to output, row and step."""
+    return [
+        [np.random.default_rng((seed, 7, at, row)).uniform(-1, 1, entry.shape) for row, entry in enumerate(output)]
+        for at, output in enumerate(expected)
+    ]
+
+
+def loss_of(layer: Layer, result: Any, numbers: Answers) -> Any:
+    """The sum of coefficient times answer, over all live steps."""
+    total = 0
+    for output, rows in zip(outputs(result), numbers, strict=True):
+        values = output.values if isinstance(output, Ragged) else output
+        if not len(rows):
+            continue
+        if isinstance(output, Ragged):
+            factor = np.concatenate(rows)
+        else:
+            factor = np.stack(rows)
+        total = total + layer.xp.sum(values * layer.backend.asarray(factor, layer.backend.dtype_name(values)))
+    return total
+
+
+def gradients(layer: Layer, data: Batch, numbers: Answers, mask: Mask | None = None) -> tuple[float, Gradients]:
+    """The loss, and its gradients by weights, inputs ("@0", ...) and states ("#0", ...); by paths.
+
+    Args:
+        layer: the layer.
+        data: its inputs.
+        numbers: the coefficients of the loss.
+        mask: puts the inputs into poisoned padded arrays; None for packed steps.
+    """
+    steps = data.packed() if mask is None else data.padded(mask)
+    fixed = {f"@{at}": layer.backend.asarray(array) for at, array in enumerate(steps)}
+    moving = {} if data.nothing[0].dtype.kind == "i" else fixed
+    states = {f"#{at}": layer.backend.asarray(state, layer.dtype) for at, state in enumerate(data.states)}
+    weights = {path: owner.__dict__[name] for path, (owner, name) in layer.weight_slots().items() if owner.trains(name)}
+
+    def function(given: dict[str, Any]) -> tuple[Any, Any]:
+        arrays = [given.get(key, array) for key, array in fixed.items()]
+        if mask is None:
+            rows = RowPartition.from_lengths(data.lengths)
+            inputs = [Ragged(array, rows) for array in arrays]
+        else:
+            inputs = [Ragged.from_padded(array, mask) for array in arrays]
+        with substituted(layer, {path: given[path] for path in weights}):
+            result = call(layer, inputs, states=[given[key] for key in states])
+        # What is added is zero, and makes a loss without any term depend on something.
+        return loss_of(layer, result, numbers) + sum(layer.xp.sum(array[:0]) for array in given.values()), None
+
+    (loss, _), found = layer.backend.value_and_grad(function, {**weights, **moving, **states})
+    return float(layer.backend.to_host(loss)), {key: layer.backend.to_host(value) for key, value in found.items()}
+
+
+def one_by_one(layer: Layer, data: Batch, numbers: Answers) -> tuple[float, Gradients]:
+    """The sum of what each row gives alone; gradients of inputs end to end."""
+    total, parts = 0.0, []
+    for row in range(data.nrows):
+        loss, found = gradients(layer, data.take([row]), [[output[row]] for output in numbers])
+        total += loss
+        parts.append(found)
+    return total, {
+        key: np.concatenate([part[key] for part in parts]) if key[0] in "@#" else sum(part[key] for part in parts)
+        for key in parts[0]
+    }
+
+
+def assert_same_gradients(got: Gradients, expected: Gradients, what: str) -> None:
+    assert got.keys() == expected.keys()
+    for key, value in got.items():
+        np.testing.assert_allclose(value, expected[key], err_msg=f"{what}: gradient of {key}", **GRADIENTS)
+
+
+@on_backends
+@pytest.mark.parametrize("case", READS_ROWS)
+@examples(0.1)
+@example(rows=[0, 3, 1, 0, 12, 7], seed=0)
+@given(rows=lengths(giant=25, empty_batch=False), seed=seeds())
+def test_in_a_batch_as_alone(trained: str, case: Case, rows: list[int], seed: int) -> None:
+    data = batch(case, rows, seed)
+    numbers = coefficients(alone(case, data), seed)
+    exact, expected = one_by_one(built(case, trained, "float64"), data, numbers)
+    for dtype in ("float64", "float32"):
+        loss, found = gradients(built(case, trained, dtype), data, numbers)
+        np.testing.assert_allclose(loss, exact, **GRADIENTS)
+        assert_same_gradients(found, expected, dtype)
+
+
+@on_backends
+@pytest.mark.parametrize("case", READS_ROWS)
+@examples(0.1)
+@example(rows=[3, 0, 1], seed=0, padding=Padding("post", 20, 0))
+@example(rows=[3, 0, 1], seed=0, padding=Padding("pre", 20, 0))
+@given(rows=lengths(giant=25, empty_batch=False), seed=seeds(), padding=paddings())
+def test_poisoned_padding(trained: str, case: Case, rows: list[int], seed: int, padding: Padding) -> None:
+    layer, data = built(case, trained), batch(case, rows, seed)
+    numbers = coefficients(alone(case, data), seed)
+    _, expected = gradients(layer, data, numbers)
+    mask = padding.mask(rows)
+    _, found = gradients(layer, data, numbers, mask)
+    for key in [key for key in found if key.startswith("@")]:
+        assert not found[key][~mask].any(), f"{key}: a gradient at a masked step"
+        found[key] = found[key][mask]
+    assert_same_gradients(found, expected, padding.side)
+
+
+@on_backends
+@pytest.mark.parametrize("case", READS_ROWS)
+def test_central_differences_of_the_oracle(trained: str, case: Case) -> None:
+    data = batch(case, [3, 0, 5, 1])
+    numbers = coefficients(alone(case, data), 0)
+    _, found = gradients(built(case, trained, "float64"), data, numbers)
+    oracle = built(case, "numpy", "float64")
+    paths = [key for key in found if key[0] not in "@#"]
+    rows = RowPartition.from_lengths(data.lengths)
+    start: dict[str, Host] = {path: oracle.state_dict()[path] for path in paths}
+    start |= {f"@{at}": steps for at, steps in enumerate(data.packed())}
+    start |= {f"#{at}": state for at, state in enumerate(data.states)}
+
+    def loss(moved: dict[str, Host]) -> float:
+        inputs = [Ragged(array, rows) for key, array in moved.items() if key[0] == "@"]
+        with substituted(oracle, {path: moved[path] for path in paths}):
+            result = call(oracle, inputs, states=[array for key, array in moved.items() if key[0] == "#"])
+        return float(loss_of(oracle, result, numbers))
+
+    for key in found:
+        direction = np.random.default_rng(1).normal(size=start[key].shape)
+        step = 1e-5
+        ahead, behind = (loss({**start, key: start[key] + sign * step * direction}) for sign in (1, -1))
+        np.testing.assert_allclose(
+            np.sum(found[key] * direction), (ahead - behind) / (2 * step), err_msg=key, **GRADIENTS
+        )
+
+
+@on_backends
+@pytest.mark.parametrize("case", READS_ROWS)
+def test_nothing_gives_zeros(trained: str, case: Case) -> None:
+    """No rows, or only empty ones: gradients are numbers, and those of states alone if there are any."""
+    for rows in ([], [0, 0]):
+        data = batch(case, rows)
+        loss, found = gradients(built(case, trained), data, coefficients(alone(case, data), 0))
+        assert np.isfinite(loss)
+        for key, value in found.items():
+            assert np.isfinite(value).all(), key

@@ -1,0 +1,82 @@
+"""Outside of backends/, nothing imports a framework."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import padless
+
+SOURCE = Path(padless.__file__).parent
+FRAMEWORKS = {"torch", "jax", "tensorflow", "numba", "triton", "keras"}
+MAKERS = {"from_nested", "from_tensorflow", "from_arrow", "from_awkward"}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] != "backends")
+
+
+def is_for_types(node: ast.AST) -> bool:
+    """Whether this is `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def imports(node: ast.AST, function: str = "") -> Iterator[tuple[str, str, int]]:
+    """Package, function around it and line of every import that runs."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name.partition(".")[0], function, child.lineno) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and not child.level:
+            yield (child.module or "").partition(".")[0], function, child.lineno
+        elif isinstance(child, ast.Call) and "import_module" in ast.dump(child.func):
+            names = [a.value for a in child.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            yield from ((name.partition(".")[0], function, child.lineno) for name in names)
+        if is_for_types(child):
+            for other in child.orelse:  # type: ignore[attr-defined]
+                yield from imports(other, function)
+        else:
+            inside = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
+            yield from imports(child, inside)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_framework(path: Path) -> None:
+    found = [
+        f"line {line} imports {package}"
+        for package, function, line in imports(ast.parse(path.read_text()))
+        # Ragged.from_tensorflow and its like may import what their argument is made of.
+        if package in FRAMEWORKS and not (path.name == "ragged.py" and function in MAKERS)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("name", ["numpy", "base"])
+def test_these_backends_need_no_framework(name: str) -> None:
+    tree = ast.parse((SOURCE / "backends" / f"{name}.py").read_text())
+    assert not {package for package, _, _ in imports(tree)} & FRAMEWORKS
+
+
+def test_what_is_found_is_found() -> None:
+    code = """
+import os, torch.nn
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import jax
+else:
+    import numba
+def late():
+    from tensorflow import keras
+    importlib.import_module("triton.language")
+"""
+    assert {(package, function) for package, function, _ in imports(ast.parse(code))} == {
+        ("os", ""), ("torch", ""), ("typing", ""), ("numba", ""), ("tensorflow", "late"), ("triton", "late")
+    }  # fmt: skip
+
+
+def test_import_takes_no_framework_along() -> None:
+    """In a process of its own: importing the layers loads none; a framework is loaded when it is first used."""
+    code = "import sys, padless.layers, padless.losses; print(*sorted(set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert not set(done.stdout.split()) & FRAMEWORKS
