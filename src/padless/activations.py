@@ -210,7 +210,7 @@ def sparsemax(x: Array, axis: int = -1) -> Array:
     falling = xp.sort(x, axis=axis, descending=True)
     shape = [1] * x.ndim
     shape[axis] = -1
-    rank = xp.reshape(xp.arange(1, x.shape[axis] + 1, dtype=x.dtype, device=x.device), tuple(shape))
+    rank = xp.reshape(xp.arange(1, x.shape[axis] + 1, dtype=x.dtype, device=backends.of(x).device_of(x)), tuple(shape))
     support = 1 + rank * falling > xp.cumulative_sum(falling, axis=axis)
     size = xp.sum(xp.astype(support, x.dtype), axis=axis, keepdims=True)
     bound = (xp.sum(xp.where(support, falling, 0.0), axis=axis, keepdims=True) - 1) / size
@@ -249,7 +249,7 @@ def glu(x: Array, axis: int = -1) -> Array:
                 fix="a layer before it with an even number of units",
             )
         )
-    index = xp.arange(size, device=x.device)
+    index = xp.arange(size, device=backends.of(x).device_of(x))
     value = xp.take(x, index[: size // 2], axis=axis)
     gate = xp.take(x, index[size // 2 :], axis=axis)
     return value * sigmoid(gate)

@@ -654,7 +654,8 @@ def scalar_like(array: Array, value: float) -> Array:
     Returns:
         An array without axes.
     """
-    return backends.of(array).xp.full((), value, dtype=array.dtype, device=array.device)
+    owner = backends.of(array)
+    return owner.xp.full((), value, dtype=array.dtype, device=owner.device_of(array))
 
 
 class Loss(Configured):
@@ -804,8 +805,8 @@ class Loss(Configured):
                     fix="return the losses with only the last axis reduced, such as mean(..., axis=-1)",
                 )
             )
-        xp = backends.of(values).xp
-        return loss * xp.ones((values.shape[0],), dtype=values.dtype, device=values.device)
+        owner = backends.of(values)
+        return loss * owner.xp.ones((values.shape[0],), dtype=values.dtype, device=owner.device_of(values))
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
         config = {"name": self.name, "reduction": self.reduction}

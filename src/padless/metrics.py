@@ -946,11 +946,12 @@ def _confusion(labels: Array, scores: Array, weight: Array | None, thresholds: S
     Returns:
         true_positives and false_positives (T,), positives and negatives (a scalar each: of all answers).
     """
-    xp = backends.of(scores).xp
+    owner = backends.of(scores)
+    xp = owner.xp
     yes = xp.astype(xp.reshape(labels != 0, (-1,)), scores.dtype)
     flat = xp.reshape(scores, (-1,))
     share = xp.ones_like(flat) if weight is None else xp.reshape(weight, (-1,))
-    bounds = xp.asarray(thresholds, dtype=flat.dtype, device=flat.device)
+    bounds = xp.asarray(thresholds, dtype=flat.dtype, device=owner.device_of(flat))
     # Sums from the highest score down: a count of none is exactly 0, not a difference of sums that are nearly equal.
     order = xp.argsort(-flat)
     passed = xp.searchsorted(xp.take(-flat, order, axis=0), -bounds, side="left")
@@ -1259,7 +1260,7 @@ class AUC(Metric):
         if self.multi_label:
             return self._by_label(labels, scores, weight)
         if self.label_weights is not None:
-            shares = xp.asarray(self.label_weights, dtype=scores.dtype, device=scores.device)
+            shares = xp.asarray(self.label_weights, dtype=scores.dtype, device=backends.of(scores).device_of(scores))
             weight = (xp.ones_like(scores) if weight is None else weight) * shares
         return _confusion(labels, scores, weight, self.thresholds)
 

@@ -343,6 +343,14 @@ def _check_common(where: str, common: Common) -> None:
         )
 
 
+def _lost(xp: Any, beta: float, steps: Any) -> Any:
+    """1 - beta**steps: what a running mean that began at 0 lacks; `steps` is an array in a compiled step."""
+    if isinstance(steps, int) or beta in (0, 1):
+        return 1 - beta**steps
+    # Not 1 - beta**steps, of which float32 keeps four digits at the start.
+    return -xp.expm1(steps * math.log(beta))
+
+
 def _share(where: str, name: str, value: float) -> float:
     """A number from 0 to 1."""
     if not 0 <= value <= 1:
@@ -446,8 +454,8 @@ class Adam(Optimizer):
     def rule(  # noqa: D102
         self, xp: Any, weight: Array, gradient: Array, slots: Slots, learning_rate: float, iteration: int
     ) -> tuple[Array, Slots]:
-        t = iteration + 1
-        size = learning_rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        lost_1, lost_2 = (_lost(xp, beta, iteration + 1) for beta in (self.beta_1, self.beta_2))
+        size = learning_rate * lost_2**0.5 / lost_1
         m = slots["momentum"] + (gradient - slots["momentum"]) * (1 - self.beta_1)
         v = slots["velocity"] + (gradient * gradient - slots["velocity"]) * (1 - self.beta_2)
         if not self.amsgrad:

@@ -163,12 +163,14 @@ class OrthogonalRegularizer(Regularizer):
                     fix="another regularizer for this weight, such as 'l2'",
                 )
             )
-        xp = backends.of(weight).xp
+        owner = backends.of(weight)
+        xp = owner.xp
         vectors = weight if self.mode == "rows" else weight.T
         square = xp.sum(vectors * vectors, axis=1, keepdims=True)
         unit = vectors / xp.sqrt(xp.where(square < 1e-12, 1e-12, square))
         size = vectors.shape[0]
-        off_diagonal = xp.abs(unit @ unit.T) * (1.0 - xp.eye(size, dtype=weight.dtype, device=weight.device))
+        same = xp.eye(size, dtype=weight.dtype, device=owner.device_of(weight))
+        off_diagonal = xp.abs(unit @ unit.T) * (1.0 - same)
         return self.factor * 0.5 * xp.sum(off_diagonal) / max(size * (size - 1) / 2, 1)
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102

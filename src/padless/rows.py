@@ -6,6 +6,7 @@ D features, H heads.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,20 @@ class Rectangle(NamedTuple):
     first: int
     steps: int
     live: int
+
+
+class Lanes(NamedTuple):
+    """Rows laid end to end in lanes of equal length.
+
+    Attributes:
+        lane: (B,) lane of each row.
+        offset: (B,) place of each row's first step in its lane.
+        length: steps of the fullest lane.
+    """
+
+    lane: Int
+    offset: Int
+    length: int
 
 
 def _frozen(array: npt.NDArray[Any]) -> Int:
@@ -419,6 +434,35 @@ class RowPartition:
         firsts = np.concatenate([[0], np.cumsum(sizes)])
         return tuple(Rectangle(int(firsts[a]), int(b - a), int(sizes[a])) for a, b in itertools.pairwise(edges))
 
+    def lanes(self, count: int) -> Lanes:
+        """Lay the rows end to end in lanes that are about equally full, longest rows first.
+
+        Args:
+            count: number of lanes, above 0.
+
+        Returns:
+            The lanes.
+
+        Example:
+            >>> RowPartition.from_lengths([2, 5, 3]).lanes(2)
+            Lanes(lane=array([1, 0, 1]), offset=array([3, 0, 0]), length=5)
+
+        Source: Graham 1969, the longest-processing-time rule: never above 4/3 of the shortest possible.
+        """
+        return self.moved(("lanes", count), lambda: self._make_lanes(count))  # type: ignore[no-any-return]
+
+    def _make_lanes(self, count: int) -> Lanes:
+        lane, offset = np.zeros(self.nrows, np.int64), np.zeros(self.nrows, np.int64)
+        loads = [(0, at) for at in range(count)]
+        lengths = self.row_lengths.tolist()
+        for row in self.rows_by_length.tolist():
+            if not lengths[row]:
+                break
+            load, at = loads[0]
+            lane[row], offset[row] = at, load
+            heapq.heapreplace(loads, (load + lengths[row], at))
+        return Lanes(lane, offset, max(loads)[0])
+
     # ---- other partitions from this one
 
     def same_steps(self, other: RowPartition) -> bool:
@@ -562,22 +606,49 @@ class RowPartition:
             self._windows[key] = self._make_windows(size, stride, dilation, padding)
         return self._windows[key]
 
-    def _make_windows(self, size: int, stride: int, dilation: int, padding: str) -> Windows:
+    def window_rows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> RowPartition:
+        """The partition of the output of `windows` with the same arguments; made once.
+
+        Args:
+            size: K, taps of a window.
+            stride: places between two windows.
+            dilation: places between two taps.
+            padding: "valid", "same" or "causal".
+
+        Returns:
+            These rows themselves when each step has its own window (stride 1, "same" or "causal"), else new ones.
+
+        Example:
+            >>> RowPartition([0, 3, 4]).window_rows(2).row_splits.tolist()
+            [0, 2, 2]
+        """
+        if stride == 1 and padding != "valid":
+            return self
         span = (size - 1) * dilation + 1
 
-        def out_length(n: Any) -> Any:
-            return np.maximum((n - span) // stride + 1, 0) if padding == "valid" else -(-n // stride)
+        def make() -> RowPartition:
+            return self.resized(
+                _window_count(self.extents, span, stride, padding),
+                lambda n: int(_window_count(np.int64(n), span, stride, padding)),
+                stride,
+            )
 
+        return self.moved(("window_rows", span, stride, padding), make)  # type: ignore[no-any-return]
+
+    def window_margins(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Int:
+        """(B,) how many places before the row the first window of each row begins; arguments as of `windows`."""
+        span = (size - 1) * dilation + 1
+        if padding != "same":
+            return np.full(self.nrows, span - 1 if padding == "causal" else 0, np.int64)
+        counts = _window_count(self.extents, span, stride, padding)
+        margins: Int = np.maximum((counts - 1) * stride + span - self.extents, 0) // 2
+        return margins
+
+    def _make_windows(self, size: int, stride: int, dilation: int, padding: str) -> Windows:
         extents = self.extents
-        if stride == 1 and padding != "valid":
-            rows, places, rowids = self, self.positions, self.value_rowids
-        else:
-            rows = self.resized(out_length(extents), lambda n: int(out_length(np.int64(n))), stride)
-            places, rowids = rows.positions, rows.value_rowids
-        if padding == "same":
-            before = np.maximum((out_length(extents) - 1) * stride + span - extents, 0) // 2
-        else:
-            before = np.full(self.nrows, span - 1 if padding == "causal" else 0, np.int64)
+        rows = self.window_rows(size, stride, dilation, padding)
+        places, rowids = rows.positions, rows.value_rowids
+        before = self.window_margins(size, stride, dilation, padding)
         taps = places[:, None] * stride + np.arange(size) * dilation - before[rowids][:, None]
         inside = (taps >= 0) & (taps < extents[rowids][:, None])
         if self.has_holes:
@@ -622,6 +693,11 @@ class RowPartition:
         lengths = np.array2string(self.row_lengths, threshold=8, edgeitems=3, separator=", ")
         holes = ", holes" if self.has_holes else ""
         return f"RowPartition({self.nrows} rows, {self.nvals} steps, lengths {lengths}{holes})"
+
+
+def _window_count(extents: Any, span: int, stride: int, padding: str) -> Any:
+    """How many windows fit into rows, by Keras's formulas."""
+    return np.maximum((extents - span) // stride + 1, 0) if padding == "valid" else -(-extents // stride)
 
 
 def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> None:

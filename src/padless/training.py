@@ -186,16 +186,14 @@ class Trainer(Layer):
             raise ArgumentError(
                 explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
             )
-        assigned: dict[str, Array] = {}
 
         def loss_of(arrays: dict[str, Array]) -> tuple[Array, Any]:
             with substituted(self, arrays) as states:
                 value, found = self._run_loss(batch, True)
-            assigned.update(states)
-            return value, found
+            return value, (found, states)
 
         with _random.drawing(self._seed, self.optimizer.iterations):
-            (value, found), gradients = backend.value_and_grad(loss_of, weights)
+            (value, (found, assigned)), gradients = backend.value_and_grad(loss_of, weights)
         if not np.isfinite(backend.to_host(value)).all():
             raise NumericError(self._numeric_error(batch, place))
         updated = self.optimizer.apply(backend, weights, gradients)

@@ -26,6 +26,9 @@ COMPARED = {
     "to_host",
     "is_array",
     "device",
+    "device_of",
+    "index",
+    "windows_index",
     "cast",
     "stop_gradient",
     "no_gradient",
@@ -36,7 +39,9 @@ COMPARED = {
     "segment_max",
     "recur",
     "convolve",
+    "scan",
     "convolve_dense",
+    "compile",
     "value_and_grad",
     "update",
 }
@@ -59,17 +64,16 @@ def with_gradients(
     """
     if not backend.trains:
         return [backend.to_host(y) for y in function(*(backend.asarray(x) for x in inputs))]
-    kept: list[Any] = []
 
     def loss(arrays: dict[str, Any]) -> tuple[Any, Any]:
-        kept[:] = function(*arrays.values())
+        kept = list(function(*arrays.values()))
         weights = [np.random.default_rng(y.ndim).normal(size=tuple(y.shape)) for y in kept]
         total = sum(
             backend.xp.sum(y * backend.asarray(w, backend.dtype_name(y))) for y, w in zip(kept, weights, strict=True)
         )
-        return total, None
+        return total, kept
 
-    _, gradients = backend.value_and_grad(loss, {str(i): backend.asarray(x) for i, x in enumerate(inputs)})
+    (_, kept), gradients = backend.value_and_grad(loss, {str(i): backend.asarray(x) for i, x in enumerate(inputs)})
     return [*(backend.to_host(y) for y in kept), *(backend.to_host(g) for g in gradients.values())]
 
 

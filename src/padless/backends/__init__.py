@@ -12,7 +12,15 @@ from padless.errors import BackendError, explain, nearest
 
 _KNOWN = {
     "torch": ("torch", "padless.backends.torch", "TorchBackend"),
+    "jax": ("jax", "padless.backends.jax", "JaxBackend"),
     "numpy": ("numpy", "padless.backends.numpy", "NumpyBackend"),
+}
+# Where the class of an array is defined, if not in the package of its backend.
+_COMPILED = {"jaxlib": "jax"}
+_INSTALL = {
+    "torch": "pip install 'padless[torch]' (without a GPU first: "
+    "pip install torch --index-url https://download.pytorch.org/whl/cpu)",
+    "jax": "pip install 'padless[jax]'",
 }
 _loaded: dict[str, Backend] = {}
 _current: str | None = None
@@ -35,7 +43,7 @@ def get(name: str) -> Backend:
     """Give a backend by its name, importing its framework if need be.
 
     Args:
-        name: "torch" or "numpy".
+        name: "torch", "jax" or "numpy".
 
     Returns:
         The backend; the same object each time.
@@ -55,8 +63,7 @@ def get(name: str) -> Backend:
                     f"backend {name!r}",
                     expected=f"the package {package} to be installed",
                     got="no such package",
-                    fix="pip install 'padless[torch]' (without a GPU first: "
-                    "pip install torch --index-url https://download.pytorch.org/whl/cpu)",
+                    fix=_INSTALL.get(name, f"pip install {package}"),
                 )
             )
         made: Any = getattr(importlib.import_module(module), kind)
@@ -68,8 +75,8 @@ def set_backend(name: str) -> None:
     """Choose the backend of the layers and models that are made from now on.
 
     Args:
-        name: "torch" or "numpy". The environment variable PADLESS_BACKEND chooses the one at the start; without it
-            it is torch where torch is installed, else NumPy.
+        name: "torch", "jax" or "numpy". The environment variable PADLESS_BACKEND chooses the one at the start; without
+            it it is the first of these that is installed.
 
     Raises:
         BackendError: when it is unknown or not installed; says what to install.
@@ -118,6 +125,7 @@ def of(x: Any) -> Backend:
         'numpy'
     """
     package = type(x).__module__.partition(".")[0]
+    package = _COMPILED.get(package, package)
     for name, (wanted, _, _) in _KNOWN.items():
         if package == wanted:
             return get(name)

@@ -93,6 +93,10 @@ class Backend(ABC):
         """The device on which new arrays are made."""
         return "cpu"
 
+    def device_of(self, x: Array) -> Any:
+        """The device of an array, for `xp` functions that make another beside it; None to leave that to `xp`."""
+        return x.device
+
     def dtype_name(self, x: Array) -> str:
         """Name of an array's dtype, such as "float32"."""
         return str(x.dtype).rsplit(".", 1)[-1]
@@ -151,7 +155,7 @@ class Backend(ABC):
     def _padded_rows(self, values: Array, rows: RowPartition, fill: float | int) -> Array:
         """(N, ...) to (B, L, ...), `fill` where a row has ended."""
         xp = self.xp
-        spare = xp.full((1, *values.shape[1:]), fill, dtype=values.dtype, device=values.device)
+        spare = xp.full((1, *values.shape[1:]), fill, dtype=values.dtype, device=self.device_of(values))
         table = self.index(rows, "unpad_index")
         shape = (rows.nrows, rows.max_row_length, *values.shape[1:])
         return xp.reshape(xp.take(xp.concat([values, spare]), xp.reshape(table, (-1,)), axis=0), shape)
@@ -165,7 +169,7 @@ class Backend(ABC):
         xp = self.xp
         shape = (rows.nrows, *values.shape[1:])
         if not rows.nvals:
-            return xp.zeros(shape, dtype=values.dtype, device=values.device)
+            return xp.zeros(shape, dtype=values.dtype, device=self.device_of(values))
         lowest = -xp.inf if xp.isdtype(values.dtype, "real floating") else xp.iinfo(values.dtype).min
         largest = xp.max(self._padded_rows(values, rows, lowest), axis=1)
         alive = xp.reshape(self.index(rows, "row_lengths") > 0, (rows.nrows, *(1 for _ in shape[1:])))
@@ -174,7 +178,7 @@ class Backend(ABC):
     def take_or(self, values: Array, index: Array, fill: float | int) -> Array:
         """values[index] for an int index of any shape, `fill` where the index is N (one past the end)."""
         xp = self.xp
-        spare = xp.full((1, *values.shape[1:]), fill, dtype=values.dtype, device=values.device)
+        spare = xp.full((1, *values.shape[1:]), fill, dtype=values.dtype, device=self.device_of(values))
         flat = xp.take(xp.concat([values, spare]), xp.reshape(index, (-1,)), axis=0)
         return xp.reshape(flat, (*index.shape, *values.shape[1:]))
 
