@@ -355,8 +355,7 @@ class Ragged:
         Returns:
             The moved value; the partition stays on the host.
         """
-        move = getattr(self.values, "to", None) or getattr(self.values, "to_device", None)
-        return self if move is None else self.with_values(move(device))
+        return self.with_values(backends.of(self.values).to_device(self.values, device))
 
     # ---- out
 
@@ -595,8 +594,8 @@ class Ragged:
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         _never_dense("np.asarray(Ragged)")
 
-    def __jax_array__(self) -> NoReturn:
-        _never_dense("a JAX function of a Ragged")
+    # No __jax_array__: arrays of JAX would call it before they let `array * ragged` come here, numbers among them. A
+    # JAX function of a Ragged raises its own TypeError, which names the class.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         # NumPy numbers and arrays on the left of an operator come here: numbers are fine, arrays are refused there.

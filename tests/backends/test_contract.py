@@ -27,6 +27,7 @@ COMPARED = {
     "is_array",
     "device",
     "device_of",
+    "to_device",
     "index",
     "windows_index",
     "cast",

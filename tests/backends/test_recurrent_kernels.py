@@ -41,24 +41,33 @@ class Formula:
         return x @ self.weights["kernel"] + (0 if bias is None else bias)
 
     def step(self, x: Any, state: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        xp = backends.of(x).xp
+
+        def sigmoid(v: Any) -> Any:
+            return 1 / (1 + xp.exp(-v))
+
         h, kernel = state[0], self.weights["recurrent_kernel"]
         if self.kind == "simple_rnn":
-            h = torch.tanh(x + h @ kernel)
+            h = xp.tanh(x + h @ kernel)
             return h, (h,)
-        parts = x.split(UNITS, 1)
+        parts = gates(x)
         if self.kind == "lstm":
-            i, f, g, o = (a + b for a, b in zip(parts, (h @ kernel).split(UNITS, 1), strict=True))
-            c = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
-            h = torch.sigmoid(o) * torch.tanh(c)
+            i, f, g, o = (a + b for a, b in zip(parts, gates(h @ kernel), strict=True))
+            c = sigmoid(f) * state[1] + sigmoid(i) * xp.tanh(g)
+            h = sigmoid(o) * xp.tanh(c)
             return h, (h, c)
-        kernels = kernel.split(UNITS, 1)
+        kernels = gates(kernel)
         biases = [0, 0, 0]
         if self.reset_after and "bias" in self.weights:
-            biases = list(self.weights["bias"][1].split(UNITS))
-        z, r = (torch.sigmoid(parts[k] + h @ kernels[k] + biases[k]) for k in (0, 1))
+            biases = gates(self.weights["bias"][1])
+        z, r = (sigmoid(parts[k] + h @ kernels[k] + biases[k]) for k in (0, 1))
         inner = r * (h @ kernels[2] + biases[2]) if self.reset_after else (r * h) @ kernels[2]
-        h = z * h + (1 - z) * torch.tanh(parts[2] + inner)
+        h = z * h + (1 - z) * xp.tanh(parts[2] + inner)
         return h, (h,)
+
+
+def gates(x: Any) -> list[Any]:
+    return [x[..., at : at + UNITS] for at in range(0, x.shape[-1], UNITS)]
 
 
 def arrays(kind: str, nrows: int, steps: int, bias: bool, dtype: str, seed: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -68,35 +77,34 @@ def arrays(kind: str, nrows: int, steps: int, bias: bool, dtype: str, seed: int)
     cell rounding alone grows above any tolerance, in the scan as in the kernels.
     """
     draw = np.random.default_rng(seed)
-    gates = {"lstm": 4, "simple_rnn": 1}.get(kind, 3)
+    count = {"lstm": 4, "simple_rnn": 1}.get(kind, 3)
     shapes: dict[str, tuple[int, ...]] = {
         "x": (steps, FEATURES),
         "h": (nrows, UNITS),
-        "kernel": (FEATURES, gates * UNITS),
-        "recurrent_kernel": (UNITS, gates * UNITS),
+        "kernel": (FEATURES, count * UNITS),
+        "recurrent_kernel": (UNITS, count * UNITS),
     }
     if kind == "lstm":
         shapes["c"] = (nrows, UNITS)
     if bias:
-        shapes["bias"] = (2, gates * UNITS) if kind == "gru" else (gates * UNITS,)
+        shapes["bias"] = (2, count * UNITS) if kind == "gru" else (count * UNITS,)
     scale = 1.0 if dtype == "float64" else 0.4
     return {name: (draw.normal(size=shape) * scale).astype(dtype) for name, shape in shapes.items()}
 
 
 def run(backend: Any, kind: str, rows: RowPartition, given_: dict[str, Any], reverse: bool, *, fast: bool) -> list[Any]:
     """Outputs, last states, and the gradients of a weighted sum of them all by everything."""
-    seen: list[Any] = []
 
-    def loss(a: dict[str, Any]) -> tuple[Any, None]:
+    def loss(a: dict[str, Any]) -> tuple[Any, Any]:
         cell = Formula(kind, {name: a[name] for name in a if name.endswith(("kernel", "bias"))})
         state = tuple(a[name] for name in ("h", "c") if name in a)
         recur = backend.recur if fast else lambda *args, **options: Backend.recur(backend, *args, **options)
         y, final = recur(cell, a["x"], rows, state, reverse=reverse)
-        seen[:] = [y, *final]
-        draw = np.random.default_rng(0)
-        return sum((v * backend.asarray(draw.normal(size=tuple(v.shape)), str(v.dtype)[6:])).sum() for v in seen), None
+        seen, draw = [y, *final], np.random.default_rng(0)
+        weights = [backend.asarray(draw.normal(size=tuple(v.shape)), backend.dtype_name(v)) for v in seen]
+        return sum((v * w).sum() for v, w in zip(seen, weights, strict=True)), seen
 
-    _, gradients = backend.value_and_grad(loss, {name: backend.asarray(a) for name, a in given_.items()})
+    (_, seen), gradients = backend.value_and_grad(loss, {name: backend.asarray(a) for name, a in given_.items()})
     return [*(backend.to_host(v) for v in seen), *(backend.to_host(g) for g in gradients.values())]
 
 

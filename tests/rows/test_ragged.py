@@ -412,6 +412,26 @@ def test_torch_never_makes_it_dense() -> None:
             attempt()
 
 
+def test_jax_never_makes_it_dense() -> None:
+    jnp = pytest.importorskip("jax.numpy")
+    x = Ragged.from_lengths(jnp.ones((3, 3)), [2, 1])
+    attempts: list[Callable[[], Any]] = [
+        lambda: jnp.exp(x),
+        lambda: jnp.sum(x),
+        lambda: jnp.concatenate([x, x]),
+        lambda: jnp.stack([x, x]),
+        lambda: jnp.ones((3, 3)) @ x,
+        lambda: jnp.where(x, 1, 2),
+        lambda: jnp.add(x, 1),
+    ]
+    for attempt in attempts:
+        with pytest.raises(TypeError, match="Ragged"):
+            attempt()
+    for attempt in (lambda: jnp.asarray(x), lambda: jnp.ones(3) + x, lambda: jnp.zeros(3).at[0].set(x)):
+        with pytest.raises(MaskError):
+            attempt()
+
+
 def test_no_truth_no_hash_no_number() -> None:
     x = Ragged.from_list([[1.0]])
     with pytest.raises(MaskError, match=r"one truth value[^$]*len\(x\) > 0"):
@@ -422,8 +442,6 @@ def test_no_truth_no_hash_no_number() -> None:
         hash(x)
     with pytest.raises(TypeError):
         float(x)  # type: ignore[arg-type]
-    with pytest.raises(MaskError):
-        x.__jax_array__()
 
 
 # ---- the rest

@@ -97,6 +97,10 @@ class Backend(ABC):
         """The device of an array, for `xp` functions that make another beside it; None to leave that to `xp`."""
         return x.device
 
+    def to_device(self, x: Array, device: Any) -> Array:
+        """The same array on another device, named as the framework names it, such as "cuda:0"."""
+        return x
+
     def dtype_name(self, x: Array) -> str:
         """Name of an array's dtype, such as "float32"."""
         return str(x.dtype).rsplit(".", 1)[-1]

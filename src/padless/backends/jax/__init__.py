@@ -37,7 +37,7 @@ PLANS: Mapping[str, Planner] = {
 """What `JaxBackend.plan` can make, by name."""
 
 # Of the two settings the narrow one: only who names a 64-bit dtype gets it, where JAX would warn and give 32 bits.
-jax.config.update("jax_explicit_x64_dtypes", "allow")
+jax.config.update("jax_explicit_x64_dtypes", "allow")  # type: ignore[no-untyped-call]
 
 
 def _flatten(x: Ragged) -> tuple[tuple[Any], RowPartition]:
@@ -141,6 +141,12 @@ class JaxBackend(Backend):
     def device_of(self, x: Array) -> Any:
         return None
 
+    def to_device(self, x: Array, device: Any) -> Array:
+        if isinstance(device, str):
+            kind, _, number = device.partition(":")
+            device = jax.devices(kind)[int(number or 0)]
+        return jax.device_put(x, device)
+
     def index(self, rows: RowPartition, name: str) -> Array:
         return rows.moved((self.name, "index", name), lambda: self._index(getattr(rows, name)))
 
@@ -186,7 +192,7 @@ class JaxBackend(Backend):
         return lax.erf(x)
 
     def random_uniform(self, seed: tuple[int, ...], shape: tuple[int, ...], dtype: str) -> Array:
-        words = [s if isinstance(s, jax.Array) else np.uint32(s & 0xFFFFFFFF) for s in seed]
+        words: list[Any] = [np.uint32(s & 0xFFFFFFFF) if isinstance(s, int | np.integer) else s for s in seed]
         return _uniform(words, tuple(shape), dtype)
 
     # ---- rows
@@ -274,8 +280,8 @@ class JaxBackend(Backend):
     def value_and_grad(
         self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
     ) -> tuple[tuple[Array, Any], dict[str, Array]]:
-        result: tuple[tuple[Array, Any], dict[str, Array]] = jax.value_and_grad(function, has_aux=True)(weights)
-        return result
+        result, gradients = jax.value_and_grad(function, has_aux=True)(weights)
+        return result, {path: gradients[path] for path in weights}  # JAX sorts dicts by their keys
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         compiled: Callable[..., Any] = jax.jit(function)
@@ -293,9 +299,8 @@ class JaxBackend(Backend):
         rule = self._compiled_rule(optimizer)
         if rule is not None:
             try:
-                made: tuple[dict[str, Array], dict[str, dict[str, Array]]]
-                made = rule(weights, gradients, slots, learning_rate, iteration)
-                return made
+                new, after = rule(weights, gradients, slots, learning_rate, iteration)
+                return {path: new[path] for path in weights}, after
             except jax.errors.JAXTypeError:
                 # A rule of the user's own that wants plain numbers, such as for math.sqrt.
                 self._updates[optimizer] = (_settings(optimizer), None)
@@ -329,7 +334,9 @@ def _step_of(
 ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
     """The default step, with every array back in its dtype: the numbers that came with it are arrays here."""
     new, after = Backend.update(backend, optimizer, weights, gradients, slots, learning_rate, iteration)  # type: ignore[arg-type]
-    return jax.tree.map(lambda made, old: made.astype(old.dtype), (new, after), (weights, slots))  # type: ignore[no-any-return]
+    new = {path: made.astype(weights[path].dtype) for path, made in new.items()}
+    kept = {name: {path: made.astype(slots[name][path].dtype) for path, made in s.items()} for name, s in after.items()}
+    return new, kept
 
 
 # ---- random numbers
@@ -346,7 +353,7 @@ def _mixed(x: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _uniform(seed: list[jax.Array], shape: tuple[int, ...], dtype: str) -> jax.Array:
+def _uniform(seed: list[Any], shape: tuple[int, ...], dtype: str) -> jax.Array:
     """Numbers in [0, 1), each a hash of its place and of a key that Threefry makes of the seed.
 
     The first rows are the same whatever comes after them. Threefry for every number, as jax.random has it, would give
@@ -365,7 +372,8 @@ def _uniform(seed: list[jax.Array], shape: tuple[int, ...], dtype: str) -> jax.A
     if dtype != "float64":
         return ((high >> 8).astype(jnp.float32) * np.float32(2.0**-24)).astype(dtype)
     low = _mixed(_mixed(places ^ second) + first)
-    return (high >> 5).astype("float64") * 2.0**-27 + (low >> 6).astype("float64") * 2.0**-53
+    fine: jax.Array = (high >> 5).astype("float64") * 2.0**-27 + (low >> 6).astype("float64") * 2.0**-53
+    return fine
 
 
 # ---- the largest of each row
@@ -379,7 +387,7 @@ def _segment_max(values: jax.Array, rowids: jax.Array, nrows: int) -> jax.Array:
 
 @partial(jax.jit, static_argnums=(2,))
 def _segment_max_forward(values: jax.Array, rowids: jax.Array, nrows: int) -> tuple[jax.Array, Any]:
-    lowest = -jnp.inf if jnp.issubdtype(values.dtype, jnp.floating) else jnp.iinfo(values.dtype).min
+    lowest: Any = -np.inf if jnp.issubdtype(values.dtype, jnp.floating) else np.iinfo(values.dtype).min
     largest = jnp.full((nrows, *values.shape[1:]), lowest, values.dtype)
     largest = largest.at[rowids].max(values, mode="drop", indices_are_sorted=True)
     steps = jnp.zeros(nrows, jnp.int32).at[rowids].add(1, mode="drop", indices_are_sorted=True)

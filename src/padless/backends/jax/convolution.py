@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import numpy as np
 from jax import lax
@@ -49,6 +51,7 @@ def separated(rows: RowPartition, size: int, stride: int, dilation: int, padding
     return {"steps": steps, "slots": slots, "windows": windows, "outputs": outputs}
 
 
+@partial(jax.jit, static_argnames=("stride", "dilation", "groups"))
 def convolve(
     x: jax.Array, kernel: jax.Array, plan: dict[str, jax.Array], stride: int, dilation: int, groups: int
 ) -> jax.Array:
@@ -76,6 +79,3 @@ def convolve(
         dimension_numbers=("NWC", "WIO", "NWC"),
     )[0]
     return relaid(y, plan["windows"], plan["outputs"])
-
-
-convolve = jax.jit(convolve, static_argnames=("stride", "dilation", "groups"))  # type: ignore[assignment]

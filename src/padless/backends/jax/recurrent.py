@@ -153,8 +153,8 @@ def scan(step: Step, x: Array, plan: Plan | None, state: State, constants: State
     """
     width = 0 if plan is None else plan["starts"].shape[1]
 
-    def like(a: Array) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((width, *a.shape[1:]), a.dtype)
+    def like(a: Array) -> Any:
+        return jax.ShapeDtypeStruct((width, *a.shape[1:]), a.dtype)  # type: ignore[no-untyped-call]
 
     examples = (like(x), tuple(map(like, state)), *map(like, constants))
     formula, shapes = jax.make_jaxpr(step, return_shape=True)(*examples)
@@ -318,7 +318,7 @@ def _lstm_backward(
     return by_z, by_kernel, jnp.zeros_like(bias), by_state
 
 
-def _gru_forward(z: Array, kernel: Array, bias: Array, state: State, starts: Array, rows: Array) -> tuple[State, State]:
+def _gru_forward(z: Array, kernel: Array, bias: Array, state: State, starts: Array, rows: Array) -> tuple[State, Array]:
     """GRU (Cho et al. 2014) in the form of cuDNN, which resets after the product with the recurrent kernel."""
 
     def turn(h: Array, now: State) -> tuple[Array, State]:
@@ -370,7 +370,9 @@ def _gru_backward(
     return by_z, _flat(before).T @ flat, flat.sum(0), (_at_starts(by_h, firsts),)
 
 
-def _simple_forward(z: Array, kernel: Array, bias: Array, state: State, starts: Array, rows: Array) -> tuple[State, None]:
+def _simple_forward(
+    z: Array, kernel: Array, bias: Array, state: State, starts: Array, rows: Array
+) -> tuple[State, None]:
     """h' = tanh(z + h R) (Elman 1990)."""
 
     def turn(h: Array, now: State) -> tuple[Array, Array]:

@@ -119,6 +119,9 @@ class TorchBackend(Backend):
     def device(self) -> Any:
         return self._device
 
+    def to_device(self, x: Array, device: Any) -> Array:
+        return x.to(device)
+
     def cast(self, x: Array, dtype: str) -> Array:
         return x.to(getattr(torch, dtype))
 
