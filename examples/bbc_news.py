@@ -49,7 +49,7 @@ def load_articles() -> tuple[list[str], np.ndarray, list[str]]:
 def show_lengths(lengths: np.ndarray) -> None:
     """A histogram, and what padding would cost; the lengths come in the shuffled order of the articles."""
     block = "█" if "utf" in (sys.stdout.encoding or "").lower() else "#"
-    edges = [0, 100, 200, 300, 400, 500, 600, 800, 1000, 2000, int(lengths.max()) + 1]
+    edges = [0, 100, 200, 300, 400, 500, 600, 800, 1000, 2000, 5000]
     counts, _ = np.histogram(lengths, edges)
     print("\nWords per article")
     for low, high, count in zip(edges, edges[1:], counts, strict=False):

@@ -120,6 +120,7 @@ class Layer:
     _call_parameters: ClassVar[frozenset[str]] = frozenset()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        """Note the arguments, for get_config."""
         made = super().__new__(cls)
         # When the arguments do not fit, __init__ itself says what is wrong.
         with contextlib.suppress(TypeError):
@@ -663,7 +664,8 @@ class Layer:
         if kind.startswith(("float", "bfloat")):
             wanted = self.dtype
             if self.reads == "ids":
-                if not self.tracing:  # an Input is float32 unless told otherwise, as in Keras
+                # An Input is float32 unless told otherwise, as in Keras; no numbers at all are no wrong ones.
+                if not self.tracing and 0 not in values.shape:
                     self._refuse_floats(kind)
                 wanted = "int64"
         elif self.reads == "floats":
