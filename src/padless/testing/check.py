@@ -262,9 +262,7 @@ class _Check:
             self._compare(
                 self._answers(self._outputs(inputs)),
                 expected,
-                f"the same padded on {side.removesuffix('s')}"
-                if side != "both sides"
-                else "the same padded on both sides",
+                f"the same padded on {side}",
                 "no use of the padded length, and no position counted from the array's edge",
             )
 

@@ -69,6 +69,12 @@ def _groups(backend: TorchBackend, rows: RowPartition, reverse: bool, threads: i
     return made
 
 
+def _one_core() -> None:
+    # A thread takes the number last set anywhere when it first asks, so it must ask before it sets its own.
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+
+
 class _Workers:
     """Threads that compute with one core each, kept for the next call."""
 
@@ -81,7 +87,7 @@ class _Workers:
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         with self._lock:
             if threads not in self._pools:
-                pool = ThreadPoolExecutor(threads, "padless", torch.set_num_threads, (1,))
+                pool = ThreadPoolExecutor(threads, "padless", _one_core)
                 started = threading.Barrier(threads)
                 list(pool.map(lambda _: started.wait(), range(threads)))
                 # torch notes the number last set for threads that start later: they shall have what the user chose.
