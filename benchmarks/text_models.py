@@ -92,7 +92,7 @@ class Keras(Contestant):
             for i in range(0, len(texts), BATCH):
                 yield keras.utils.pad_sequences(texts[i : i + BATCH], padding="post"), classes[i : i + BATCH]
 
-        self.model.fit(batches(), steps_per_epoch=-(-len(texts) // BATCH), verbose=0)
+        self.model.fit(batches(), steps_per_epoch=-(-len(texts) // BATCH), shuffle=False, verbose=0)
 
     def probabilities(self, texts: list[Text]) -> np.ndarray:
         return np.asarray(self.model.predict_on_batch(keras.utils.pad_sequences(texts, padding="post")))

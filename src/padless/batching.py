@@ -126,7 +126,8 @@ class PaddedColumn(ArrayColumn):
         super().__init__(data)
         self.layer = layer
 
-    def _mask(self, x: Any) -> npt.NDArray[np.bool_]:
+    def mask(self, x: Any) -> npt.NDArray[np.bool_]:
+        """Where the steps of some rows are real."""
         backend = self.layer.backend
         mask = self.layer.compute_mask(backend.asarray(x))  # type: ignore[attr-defined]
         return np.asarray(backend.to_host(mask))
@@ -134,11 +135,11 @@ class PaddedColumn(ArrayColumn):
     def take(self, rows: Int) -> Any:
         """The sequences of some rows."""
         x = self.data[rows]
-        return Ragged.from_padded(x, self._mask(x))
+        return Ragged.from_padded(x, self.mask(x))
 
     def empty_rows(self) -> Int:
         """Rows without steps."""
-        blocks = [~self._mask(self.data[at : at + 4096]).any(axis=1) for at in range(0, self.nrows, 4096)]
+        blocks = [~self.mask(self.data[at : at + 4096]).any(axis=1) for at in range(0, self.nrows, 4096)]
         return np.nonzero(np.concatenate(blocks))[0] if blocks else np.zeros(0, np.int64)
 
 
@@ -188,7 +189,11 @@ def column(what: str, data: Any, mask_maker: Layer | None = None) -> Column:
     host = backends.of(data).to_host(data)
     if host.dtype == np.float64:
         host = host.astype(np.float32)
-    return PaddedColumn(host, mask_maker) if mask_maker is not None and host.ndim > 1 else ArrayColumn(host)
+    if mask_maker is not None and host.ndim > 1:
+        padded = PaddedColumn(host, mask_maker)
+        if padded.mask(host[:1]).ndim == 2:  # else the layer itself says what is wrong
+            return padded
+    return ArrayColumn(host)
 
 
 class Table:

@@ -18,7 +18,7 @@ from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetE
 from padless.forms import Form, enter
 from padless.named import snake_case
 from padless.ragged import Ragged
-from padless.rows import require_same_steps
+from padless.rows import RowPartition, require_same_steps
 from padless.spec import Spec, Symbol
 
 Array = Any
@@ -120,6 +120,7 @@ class Layer:
     _call_parameters: ClassVar[frozenset[str]] = frozenset()
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
+        """Note the arguments, for get_config."""
         made = super().__new__(cls)
         # When the arguments do not fit, __init__ itself says what is wrong.
         with contextlib.suppress(TypeError):
@@ -246,7 +247,7 @@ class Layer:
         self._weights[attribute] = Weight(
             sizes, kind, trainable, regularizers.get(regularizer), constraints.get(constraint)
         )
-        self.__dict__[attribute] = self.backend.asarray(np.asarray(start(sizes)), kind)
+        self.__dict__[attribute] = self.backend.asarray(np.ascontiguousarray(start(sizes)), kind)
         return self.__dict__[attribute]
 
     def add_state(self, name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Array:
@@ -529,9 +530,14 @@ class Layer:
         if view == "ragged":
             return self.call(x, *args, **kwargs)
         if view == "padded":
-            return self._run_padded(x, args, kwargs)
-        values = [self._same_rows(v, rows) for v in x] if many else x.values
+            inputs = [Ragged(v, rows) for v in self._values_of_all(x, rows)] if many else [x]
+            return self._run_padded(inputs, args, kwargs)
+        values = self._values_of_all(x, rows) if many else x.values
         y = self.call(values, *args, **kwargs)
+        parts = [self._as_steps(part, rows) for part in _parts(y)]
+        return type(y)(parts) if isinstance(y, list | tuple) else parts[0]
+
+    def _as_steps(self, y: Array, rows: RowPartition) -> Ragged:
         if y.shape[0] != rows.nvals:
             raise MaskError(
                 explain(
@@ -558,41 +564,52 @@ class Layer:
         # Only a Ragged can carry a mask that a layer found.
         return y if self.makes_mask else _padded_again(y)
 
-    def _run_padded(self, x: Ragged, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        padded, mask = x.to_padded(), self.backend.asarray(x.rows.mask)
-        y = self._call_padded(padded, mask, args, kwargs)
+    def _run_padded(self, inputs: list[Ragged], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """One input, or the inputs of a layer that merges, which have the same rows."""
+        rows = inputs[0].rows
+        y, padded, mask = self._call_padded(inputs, rows.padded_length, args, kwargs)
         if self._computes_mask:
             return self._with_mask(y, self._new_mask(padded, mask))
         if self._follows_time is None:
-            self._follows_time = self._probe(x, y, args, kwargs)
-        length = x.rows.padded_length
+            self._follows_time = self._probe(inputs, y, args, kwargs)
         made = []
         for part, follows in zip(_parts(y), self._follows_time, strict=True):
-            if follows and part.shape[1] != length:
+            if follows and part.shape[1] != rows.padded_length:
                 raise MaskError(
                     explain(
                         self.place,
-                        expected=f'view = "padded" to keep the {length} steps, or to pool them away',
+                        expected=f'view = "padded" to keep the {rows.padded_length} steps, or to pool them away',
                         got=f"shape {tuple(part.shape)}",
                         fix='view = "ragged" and a new partition, or compute_mask(x, mask) that gives the new mask',
                     )
                 )
-            made.append(Ragged.from_padded(part, x.rows.mask) if follows else part)
+            made.append(self._live_steps(part, inputs[0]) if follows else part)
         return type(y)(made) if isinstance(y, list | tuple) else made[0]
 
-    def _call_padded(self, padded: Array, mask: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call_padded(
+        self, inputs: list[Ragged], length: int, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Any, Any, Any]:
+        """Call on arrays padded to a length; gives the output, and what went in."""
+        rows = inputs[0].rows
+        spare = np.zeros((rows.nrows, length - rows.padded_length), np.bool_)
+        mask = self.backend.asarray(np.concatenate([rows.mask, spare], axis=1))
+        padded = [x.to_padded(length=length) for x in inputs]
+        x, masks = (padded, [mask] * len(inputs)) if self.merges else (padded[0], mask)
         call: Callable[..., Any] = self.call
-        return call(padded, *args, **({"mask": mask} if "mask" in self._call_parameters else {}), **kwargs)
+        return call(x, *args, **({"mask": masks} if "mask" in self._call_parameters else {}), **kwargs), x, masks
 
-    def _probe(self, x: Ragged, y: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[bool]:
-        """Which outputs have a time axis: those that grow with one more step of padding. Equal sizes prove nothing."""
-        rows = x.rows
+    def _probe(self, inputs: list[Ragged], y: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[bool]:
+        """Which outputs have a time axis: those that grow with more steps of padding. Equal sizes prove nothing."""
         with self.backend.no_gradient(), calling(tracing=True):
-            longer = x.to_padded(length=rows.padded_length + 1)
-            mask = np.concatenate([rows.mask, np.zeros((rows.nrows, 1), np.bool_)], axis=1)
-            again = self._call_padded(longer, self.backend.asarray(mask), args, kwargs)
+            # More than twice the length: halves, quarters and the like grow, too.
+            again, _, _ = self._call_padded(inputs, 2 * inputs[0].rows.padded_length + 2, args, kwargs)
         pairs = zip(_parts(y), _parts(again), strict=True)
         return [one.ndim > 1 and one.shape[1] != other.shape[1] for one, other in pairs]
+
+    def _live_steps(self, padded: Array, like: Ragged) -> Ragged:
+        """The steps of a padded array at which another value has its own; the partition stays the same object."""
+        flat = self.xp.reshape(padded, (padded.shape[0] * padded.shape[1], *padded.shape[2:]))
+        return like.with_values(self.xp.take(flat, self.backend.index(like.rows, "padded_index"), axis=0))
 
     @property
     def _computes_mask(self) -> bool:
@@ -612,7 +629,20 @@ class Layer:
             return type(y)(self._with_mask(part, m) for part, m in zip(y, masks, strict=True))
         return Ragged.from_padded(y, mask)
 
-    def _same_rows(self, value: Any, rows: Any) -> Array:
+    def _values_of_all(self, inputs: list[Any], rows: RowPartition) -> list[Array]:
+        values = [self._same_rows(value, rows) for value in inputs]
+        if len({value.ndim for value in values}) > 1:
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected="steps of as many axes in every input with rows",
+                    got=", ".join(str(value.shape) for value in inputs),
+                    fix="x.with_values(x.values[:, None]) gives steps that are numbers a feature axis",
+                )
+            )
+        return values
+
+    def _same_rows(self, value: Any, rows: RowPartition) -> Array:
         if not isinstance(value, Ragged):
             raise MaskError(
                 explain(
@@ -663,7 +693,8 @@ class Layer:
         if kind.startswith(("float", "bfloat")):
             wanted = self.dtype
             if self.reads == "ids":
-                if not self.tracing:  # an Input is float32 unless told otherwise, as in Keras
+                # An Input is float32 unless told otherwise, as in Keras; no numbers at all are no wrong ones.
+                if not self.tracing and 0 not in values.shape:
                     self._refuse_floats(kind)
                 wanted = "int64"
         elif self.reads == "floats":
@@ -686,6 +717,8 @@ class Layer:
         )
 
     def _build_for(self, x: Any) -> None:
+        if self._view is None and any(isinstance(value, Ragged) for value in (x if self.merges else [x])):
+            raise MaskError(self.mask_error())
         spec = [Spec.of(value) for value in x] if self.merges else Spec.of(x)
         self._build_with(spec)
 

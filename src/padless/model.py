@@ -43,6 +43,7 @@ class Model(Trainer, Layer):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Model:
+        """Make a functional model of `Model(inputs, outputs)`."""
         if cls is Model and (args or "inputs" in kwargs):
             return Functional.__new__(Functional, *args, **kwargs)
         made = super().__new__(cls, *args, **kwargs)
@@ -120,6 +121,14 @@ class Model(Trainer, Layer):
         self.build(self._first_spec)
         self.built = True
         self.claim_layers()
+
+    def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        built = self.built
+        try:
+            return super()._run(x, *args, **kwargs)
+        except BaseException:
+            self.built = built  # a first call that fails has not built the layers
+            raise
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if "training" in self._call_parameters and "training" not in kwargs:

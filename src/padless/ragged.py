@@ -463,7 +463,9 @@ class Ragged:
                     explain("Ragged[bools]", expected=f"{len(self)}, one per row", got=f"{chosen.shape}", fix="x[keep]")
                 )
             chosen = (
-                np.nonzero(chosen)[0] if chosen.dtype == np.bool_ else np.arange(len(self))[chosen if chosen.size else []]
+                np.nonzero(chosen)[0]
+                if chosen.dtype == np.bool_
+                else np.arange(len(self))[chosen if chosen.size else []]
             )
         rows, index = self.rows.take(chosen)
         owner = backends.of(self.values)
@@ -696,7 +698,7 @@ def _from_host_rows(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike
         except (ValueError, TypeError) as wrong:
             raise DataError(_bad_row(rows, str(wrong))) from None
     else:
-        arrays = [np.asarray(row) for row in rows]
+        arrays = [_steps_of(rows, at) for at in range(len(rows))]
         for at, array in enumerate(arrays):
             if array.ndim == 0 or array.dtype == object:
                 raise DataError(_bad_row(rows, f"row {at} is {type(rows[at]).__name__}, not a sequence of steps"))
@@ -709,7 +711,7 @@ def _from_host_rows(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike
                 )
         lengths = np.array([len(array) for array in arrays], np.int64)
         live = [array for array in arrays if len(array)]
-        values = np.concatenate(live) if live else np.zeros((0, *width), arrays[0].dtype if arrays else np.float32)
+        values = np.concatenate(live) if live else np.zeros((0, *width), arrays[0].dtype if arrays else np.int64)
         values = values if dtype is None else values.astype(dtype)
     if values.dtype == object or values.dtype.kind in "USO":
         raise DataError(_bad_row(rows, f"values of type {values.dtype}"))
@@ -718,6 +720,13 @@ def _from_host_rows(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike
             # Lists without a single step say nothing of their kind; ids are the better guess.
             values = values.astype(np.float32 if values.size else np.int64)
     return cls(values, RowPartition.from_lengths(lengths))
+
+
+def _steps_of(rows: Sequence[Any], at: int) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(rows[at])
+    except ValueError:  # NumPy's word for steps of unequal length
+        raise DataError(_bad_row(rows, f"row {at} has steps of unequal shapes")) from None
 
 
 def _bad_row(rows: Sequence[Any], what: str) -> str:

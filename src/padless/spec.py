@@ -32,6 +32,7 @@ class Spec(tuple[int | None, ...]):
     ragged: bool
 
     def __new__(cls, shape: tuple[int | None, ...], dtype: str = "float32", *, ragged: bool | None = None) -> Spec:
+        """Make the tuple."""
         made = super().__new__(cls, shape)
         made.dtype = dtype
         made.ragged = (len(shape) > 1 and shape[1] is None) if ragged is None else ragged

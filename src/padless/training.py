@@ -141,6 +141,12 @@ class Trainer(Layer):
         y, weight = batch.y, batch.weight
         found: dict[str, Any] = {}
         xp = self.xp
+        if self.loss is not None and y is None:
+            raise ArgumentError(
+                explain(
+                    f"fit of {self.name!r}", expected="targets, since there is a loss", got="y=None", fix="fit(x, y)"
+                )
+            )
         if self.loss is not None:
             total, count = self.loss.sums(y, y_pred, weight)
             value = losses.quotient(total, count)

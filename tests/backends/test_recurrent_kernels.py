@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.tolerances import GRADIENTS
 
 torch = pytest.importorskip("torch")
 recurrent = pytest.importorskip("padless.backends.torch.recurrent")
+lstm = pytest.importorskip("padless.backends.torch.lstm")
 
 UNITS, FEATURES = 4, 3
 KINDS = ("lstm", "gru", "gru reset before", "simple_rnn")
@@ -225,5 +227,40 @@ def test_each_device_has_its_kernel() -> None:
 
     assert [kernel(kind, "cuda") for kind in ("lstm", "gru", "simple_rnn")] == [recurrent._cudnn] * 3
     assert kernel("gru reset before", "cuda") is recurrent._loop
-    assert kernel("lstm", "cpu") is recurrent._lstm
+    assert kernel("lstm", "cpu") is lstm.run
     assert kernel("peephole", "cpu") is None
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("lengths", [[5, 0, 3, 9, 1, 7, 7, 2, 0, 4, 6, 8, 3, 1, 60], [4], [0, 2], [3] * 12])
+def test_rows_dealt_to_threads_give_the_same(lengths: list[int], reverse: bool) -> None:
+    rows = RowPartition.from_lengths(lengths)
+    given_ = arrays("lstm", rows.nrows, rows.nvals, True, "float64", 5)
+    fast = run(backends.get("torch"), "lstm", rows, given_, reverse, fast=True)
+    slow = run(backends.get("torch"), "lstm", rows, given_, reverse, fast=False)
+    for one, other in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(one, other, **GRADIENTS)
+    groups = lstm._groups(backends.get("torch"), rows, reverse, 3)
+    dealt = sorted(int(row) for group in groups for row in group.rows)
+    assert dealt == [row for row, length in enumerate(lengths) if length]
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_threads_that_start_later_keep_the_number_that_the_user_chose() -> None:
+    rows = RowPartition.from_lengths([3] * 12)
+    run(backends.get("torch"), "lstm", rows, arrays("lstm", 12, 36, True, "float32", 5), False, fast=True)
+    seen: list[int] = []
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert seen == [3]

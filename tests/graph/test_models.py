@@ -280,7 +280,7 @@ def test_a_bare_tensor_as_attribute_is_refused() -> None:
             self.loose = self.backend.asarray(np.ones(3))
 
     with pytest.raises(ArgumentError, match="add_weight"):
-        Holder()([[1.0, 2.0]])
+        Holder()(np.ones((1, 2), "float32"))
 
 
 def test_trainable_reaches_inside() -> None:

@@ -62,7 +62,9 @@ SEQUENCE: dict[str, Any] = {
     "GRU, reset before": lambda k: [k.GRU(4, return_sequences=True, reset_after=False)],
     "SimpleRNN": lambda k: [k.SimpleRNN(4, return_sequences=True, go_backwards=True)],
     **{
-        f"Bidirectional, {mode}": lambda k, mode=mode: [k.Bidirectional(k.LSTM(4, return_sequences=True), merge_mode=mode)]
+        f"Bidirectional, {mode}": lambda k, mode=mode: [
+            k.Bidirectional(k.LSTM(4, return_sequences=True), merge_mode=mode)
+        ]
         for mode in ("concat", "sum", "mul", "ave")
     },
     **{
@@ -96,7 +98,13 @@ def test_embedding_and_last_states(kind: str) -> None:
 
 def test_flatten_and_images() -> None:
     theirs, ours = both(
-        lambda k: [k.Conv2D(4, 3, padding="same", activation="relu"), k.MaxPooling2D(2), k.Conv2D(3, 2), k.Flatten(), k.Dense(2)],
+        lambda k: [
+            k.Conv2D(4, 3, padding="same", activation="relu"),
+            k.MaxPooling2D(2),
+            k.Conv2D(3, 2),
+            k.Flatten(),
+            k.Dense(2),
+        ],
         (6, 6, 3),
     )
     theirs.compile(keras.optimizers.Adam(0.01), loss="mse")
@@ -167,7 +175,10 @@ def test_sample_weights_by_keras_division() -> None:
 
 def test_regularizers_and_constraints() -> None:
     theirs, ours = both(
-        lambda k: [k.LSTM(4, kernel_regularizer="l2", recurrent_constraint="unit_norm"), k.Dense(2, bias_regularizer="l1")],
+        lambda k: [
+            k.LSTM(4, kernel_regularizer="l2", recurrent_constraint="unit_norm"),
+            k.Dense(2, bias_regularizer="l1"),
+        ],
         (6, 5),
     )
     theirs.compile("sgd", loss="mse")

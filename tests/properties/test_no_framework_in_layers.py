@@ -18,27 +18,25 @@ MAKERS = {"from_nested", "from_tensorflow", "from_arrow", "from_awkward"}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] != "backends")
 
 
-def is_for_types(node: ast.AST) -> bool:
+def is_for_types(node: ast.If) -> bool:
     """Whether this is `if TYPE_CHECKING:`."""
-    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    return "TYPE_CHECKING" in ast.dump(node.test)
 
 
 def imports(node: ast.AST, function: str = "") -> Iterator[tuple[str, str, int]]:
     """Package, function around it and line of every import that runs."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.Import):
-            yield from ((alias.name.partition(".")[0], function, child.lineno) for alias in child.names)
-        elif isinstance(child, ast.ImportFrom) and not child.level:
-            yield (child.module or "").partition(".")[0], function, child.lineno
-        elif isinstance(child, ast.Call) and "import_module" in ast.dump(child.func):
-            names = [a.value for a in child.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-            yield from ((name.partition(".")[0], function, child.lineno) for name in names)
-        if is_for_types(child):
-            for other in child.orelse:  # type: ignore[attr-defined]
-                yield from imports(other, function)
-        else:
-            inside = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
-            yield from imports(child, inside)
+    if isinstance(node, ast.Import):
+        yield from ((alias.name.partition(".")[0], function, node.lineno) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        yield (node.module or "").partition(".")[0], function, node.lineno
+    elif isinstance(node, ast.Call) and "import_module" in ast.dump(node.func):
+        names = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        yield from ((name.partition(".")[0], function, node.lineno) for name in names)
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        function = node.name
+    inside = node.orelse if isinstance(node, ast.If) and is_for_types(node) else ast.iter_child_nodes(node)
+    for child in inside:
+        yield from imports(child, function)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -79,3 +81,17 @@ def test_dtype_is_kept(backend: str, case: Case) -> None:
         data = batch(case, [2, 0, 3])
         for output in answers(call(layer, ragged(data, layer), states=data.states)):
             assert {row.dtype.name for row in output} == {dtype}
+
+
+@pytest.mark.parametrize("case", cases(where=lambda case: bool(case.states)))
+def test_initial_states_are_those_of_their_rows(backend: str, case: Case) -> None:
+    layer, data = built(case, backend), batch(case, [0, 2, 3])
+    found = in_a_batch(layer, data)
+    if getattr(layer, "return_state", False):
+        for output, state in zip(found[-len(case.states) :], data.states, strict=True):
+            np.testing.assert_array_equal(output[0], state[0])
+    moved = replace(data, states=tuple(state + np.float32([[0], [1], [0]]) for state in data.states))
+    other = in_a_batch(layer, moved)
+    for one, two in zip(found, other, strict=True):
+        np.testing.assert_array_equal(one[2], two[2])
+        assert (one[1] != two[1]).any(), "the state before the first step plays no part"

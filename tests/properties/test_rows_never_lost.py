@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
-from padless import DataError, Input, MaskError, Model, Ragged, backends, layers
+from padless import DataError, Input, Layer, MaskError, Model, Ragged, backends, layers
 from padless.spec import Symbol
 from tests.cases import Case, cases
 from tests.oracle import answers, assert_same, batch, built, call, in_a_batch, outputs, ragged
@@ -65,6 +68,78 @@ def test_what_cannot_read_rows_raises(backend: str, case: Case) -> None:
     assert "Fix:" in text
     with pytest.raises(MaskError):
         layer(backends.current().asarray(np.ones((1, 2, *case.inputs[0]))), mask=np.array([[True, False]]), **arguments)
+
+
+@pytest.mark.parametrize("make", [lambda: layers.Conv2D(3, 2), layers.MaxPooling2D], ids=["Conv2D", "MaxPooling2D"])
+def test_that_rows_cannot_be_read_comes_before_other_errors(backend: str, make: Callable[[], Layer]) -> None:
+    layer = make()
+    with pytest.raises(MaskError, match=layer.name):
+        layer(Ragged.from_list([np.ones((2, 4)), np.ones((1, 4))]))
+
+
+@pytest.mark.parametrize("cell", [layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell])
+def test_a_cell_that_was_built_cannot_read_rows_either(backend: str, cell: Any) -> None:
+    layer = cell(3)
+    layer(np.ones((2, 4), np.float32), layer.get_initial_state(2))
+    x = Ragged.from_list([np.ones((2, 4), np.float32), np.ones((1, 4), np.float32)])
+    with pytest.raises(MaskError, match=layer.name):
+        layer(x, layer.get_initial_state(3))
+
+
+@pytest.mark.parametrize("longest", range(9))
+def test_padded_views_are_not_judged_by_equal_sizes(backend: str, longest: int) -> None:
+    """Four features, and rows of four steps, or steps that a layer halves: what it does to rows is always the same."""
+
+    class Total(Layer):
+        def call(self, x: Any, mask: Any = None) -> Any:
+            return self.xp.sum(x * mask[..., None], axis=1)
+
+    class Halve(Layer):
+        def call(self, x: Any, mask: Any = None) -> Any:
+            return x[:, ::2]
+
+    x = Ragged.from_list([np.ones((longest, 4), np.float32), np.ones((1, 4), np.float32)])
+    assert tuple(Total()(x).shape) == (2, 4)
+    if longest > 1:  # the steps of half a time axis are the mask's when there is but one
+        with pytest.raises(MaskError, match='view = "ragged" and a new partition'):
+            Halve()(x)
+
+
+def test_padded_views_of_several_inputs(backend: str) -> None:
+    class Difference(Layer):
+        view = "padded"
+        merges = True
+
+        def call(self, x: Any, mask: Any = None) -> Any:
+            return x[0] - x[1]
+
+    x = Ragged.from_list([[3.0, 4.0], [], [5.0]])
+    assert Difference()([x, x * 2]).to_list() == [[-3.0, -4.0], [], [-5.0]]
+
+
+def test_several_outputs_of_a_layer_that_looks_at_steps(backend: str) -> None:
+    class Pair(Layer):
+        view = "steps"
+
+        def call(self, x: Any) -> Any:
+            return [x * 2, -x]
+
+    x = Ragged.from_list([[1.0, 2.0], [], [3.0]])
+    twice, minus = Pair()(x)
+    assert isinstance(twice, Ragged)
+    assert isinstance(minus, Ragged)
+    assert (twice.to_list(), minus.to_list()) == ([[2.0, 4.0], [], [6.0]], [[-1.0, -2.0], [], [-3.0]])
+
+
+def test_a_layer_that_looks_at_steps_must_return_them(backend: str) -> None:
+    class Total(Layer):
+        view = "steps"
+
+        def call(self, x: Any) -> Any:
+            return self.xp.sum(x, axis=0, keepdims=True)
+
+    with pytest.raises(MaskError, match=r"to return as many steps as it got, 3[^$]*view = \"ragged\""):
+        Total()(Ragged.from_list([[1.0, 2.0], [], [3.0]]))
 
 
 @pytest.mark.parametrize("case", cases("error", where=lambda case: not case.name.endswith("Cell-alone")))

@@ -349,7 +349,7 @@ def test_an_array_beside_rows_is_an_error(backend: str) -> None:
     x = ragged([2, 1], (3,))
     asarray = backends.current().asarray
     for other in (asarray(np.ones(3)), asarray(np.ones((2, 3))), asarray(np.ones((3, 3))), [1.0, 2.0, 3.0]):
-        with pytest.raises(MaskError, match="padless.spread"):
+        with pytest.raises(MaskError, match=r"padless\.spread"):
             x + other
         with pytest.raises(MaskError):
             other + x
@@ -405,7 +405,7 @@ def test_torch_never_makes_it_dense() -> None:
         lambda: torch.matmul(torch.ones(3, 3), x),
     ]
     for attempt in attempts:
-        with pytest.raises(MaskError, match=r"x.values|padless.spread"):
+        with pytest.raises(MaskError, match=r"x\.values|padless\.spread"):
             attempt()
     for attempt in (lambda: torch.tensor(x), lambda: torch.as_tensor(x)):
         with pytest.raises((MaskError, TypeError, ValueError, RuntimeError)):

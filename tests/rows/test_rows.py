@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 
 import numpy as np
@@ -30,7 +31,7 @@ def places_of(mask: Mask) -> list[list[int]]:
 def steps_of(rows: RowPartition) -> list[list[int]]:
     """The numbers of the steps of each row."""
     splits = rows.row_splits.tolist()
-    return [list(range(a, b)) for a, b in zip(splits[:-1], splits[1:], strict=True)]
+    return [list(range(a, b)) for a, b in itertools.pairwise(splits)]
 
 
 def flat(nested: list[list[int]]) -> list[int]:

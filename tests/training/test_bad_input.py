@@ -173,3 +173,33 @@ def test_numpy_predicts_but_does_not_train() -> None:
 def test_unknown_backend() -> None:
     with pytest.raises(BackendError, match="did you mean 'torch'"):
         padless.set_backend("torhc")
+
+
+def test_lists_of_labels_and_of_one_hot_vectors() -> None:
+    model = classifier()
+    model.predict(IDS)
+    want = model.evaluate(IDS, np.array([0, 1, 0]), verbose=0)
+    assert model.evaluate(IDS, [[0], [1], [0]], verbose=0) == pytest.approx(want)
+    model.compile(loss="categorical_crossentropy")
+    assert model.evaluate(IDS, [[1, 0], [0, 1], [1, 0]], verbose=0) == pytest.approx(want)
+
+
+def test_things_that_are_no_sequences() -> None:
+    model = classifier()
+    for wrong in ("abc", 5, {"a": [[1]]}):
+        with pytest.raises(DTypeError, match="expected a list of sequences, a Ragged or an array"):
+            model.predict(wrong)
+    with pytest.raises(DataError, match="row 0 has steps of unequal shapes"):
+        model.predict([[[1, 2], [3]]])
+    with pytest.raises(ShapeError, match="one id for each step"):
+        model.predict(np.zeros((2, 3, 4), np.int64))
+    with pytest.raises(ArgumentError, match="y=None"):
+        model.fit(IDS, verbose=0)
+
+
+def test_no_rows_at_all_and_a_giant_among_dwarfs() -> None:
+    model = classifier()
+    assert tuple(model([]).shape) == (0, 2)
+    assert tuple(model(Ragged.from_list([])).shape) == (0, 2)
+    giant = [[1 + n % 9 for n in range(5000)], [1], [2, 3]]
+    np.testing.assert_allclose(model.predict(giant)[1:], model.predict(giant[1:]), rtol=1e-5)

@@ -26,7 +26,6 @@ class GatedCell(Layer):
     A subclass gives `project` (the part of the formula without state) and `step` (the rest).
     """
 
-    view = "steps"
     reads = "floats"
     kind: ClassVar[str]
     gates: ClassVar[int]

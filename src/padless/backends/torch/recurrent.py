@@ -3,9 +3,9 @@
 All work in time-major order: step 0 of all rows, step 1 of all rows, ..., longest row first. There the live rows of
 each time step are one dense block, and the time steps of equally many live rows a dense rectangle.
 
-LSTM runs oneDNN's kernel on each rectangle (ATen's own loop in float64), handing the state on. For GRU and SimpleRNN
-PyTorch has no fast CPU kernel: they are a loop over time steps of in-place operations with a backward pass by hand,
-which keeps all products that do not depend on the next step out of the loop. On CUDA each is one cuDNN call.
+LSTM is in a file of its own. For GRU and SimpleRNN PyTorch has no fast CPU kernel: they are a loop over time steps of
+in-place operations with a backward pass by hand, which keeps all products that do not depend on the next step out of
+the loop. On CUDA each is one cuDNN call.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from padless.backends.base import Cell
+from padless.backends.torch import lstm
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -107,55 +108,10 @@ def kernel_for(cell: Cell, device: str) -> Callable[..., Result] | None:
         # cuDNN's GRU resets after the product, as Keras's default does; for the other there is the loop.
         if cell.kind in _GATES and (cell.kind != "gru" or getattr(cell, "reset_after", True)):
             return _cudnn
-    return {"lstm": _lstm, "gru": _loop, "simple_rnn": _loop}.get(cell.kind)
-
-
-# ---- LSTM: oneDNN on rectangles
-
-
-def _lstm(backend: TorchBackend, cell: Cell, x: Tensor, rows: RowPartition, state: State, reverse: bool) -> Result:
-    """Run an LSTM (Hochreiter and Schmidhuber 1997) rectangle by rectangle; gates i, f, g, o as in torch.nn.LSTM."""
-    order = _order(backend, rows, reverse)
-    weights = _torch_weights(cell)
-    h, c = (s.index_select(0, order.rows) for s in state)
-    rectangles = rows.rectangles
-    slots = _call(_Permute, x, order.steps, order.back)
-    # One split, and not slices: its backward pass joins the pieces once instead of adding up N steps for each.
-    blocks = torch.split_with_sizes(slots, [r.steps * r.live for r in rectangles])
-    training = torch.is_grad_enabled()
-    outputs: list[Tensor] = []
-    ended: list[State] = []
-    for rectangle, block in zip(rectangles, blocks, strict=True):
-        live = rectangle.live
-        if live < h.shape[0]:
-            ended.append((h[live:], c[live:]))
-            h, c = h[:live], c[:live]
-        y, h_last, c_last = _VF.lstm(
-            block.view(rectangle.steps, live, -1),
-            (h.unsqueeze(0), c.unsqueeze(0)),
-            weights,
-            len(weights) == 4,
-            1,
-            0.0,
-            training,
-            False,
-            False,
-        )
-        h, c = h_last.squeeze(0), c_last.squeeze(0)
-        outputs.append(y.view(rectangle.steps * live, -1))
-    ended.append((h, c))
-    final = tuple(torch.cat([piece[k] for piece in reversed(ended)]).index_select(0, order.rows_back) for k in (0, 1))
-    return _call(_Permute, torch.cat(outputs), order.back, order.steps), final
+    return {"lstm": lstm.run, "gru": _loop, "simple_rnn": _loop}.get(cell.kind)
 
 
 _VF: Any = torch._VF
-
-
-def _torch_weights(cell: Cell) -> list[Tensor]:
-    """The weights of an LSTM as torch has them: (4u, D), (4u, u) and two biases."""
-    weights = [cell.weights[name].t().contiguous() for name in ("kernel", "recurrent_kernel")]
-    bias = cell.weights.get("bias")
-    return weights if bias is None else [*weights, bias, torch.zeros_like(bias)]
 
 
 # ---- GRU and SimpleRNN: a loop of in-place operations

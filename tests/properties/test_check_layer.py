@@ -1,0 +1,215 @@
+"""check_layer passes every layer of padless, and finds what is wrong with broken ones."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from padless import Layer, MaskError, PadlessError, Ragged, layers, row_mean
+from padless.testing import PromiseError, check_layer
+from tests.cases import Case, cases
+from tests.oracle import fresh, using
+
+
+@pytest.mark.parametrize("case", cases("kept", "change", "end"))
+def test_every_layer_passes(backend: str, case: Case) -> None:
+    layer = fresh(case)
+    before = layer.state_dict()
+    check_layer(layer, case.inputs, ids=10 if case.reads == "ids" else None)
+    assert all((before[path] == array).all() for path, array in layer.state_dict().items()), "no weight changes"
+
+
+@pytest.mark.parametrize("case", cases("error", where=lambda case: not case.name.endswith("Cell-alone")))
+def test_what_does_not_read_rows_says_so_itself(backend: str, case: Case) -> None:
+    with pytest.raises(MaskError):
+        check_layer(case.make("float32"), case.inputs)
+
+
+def test_it_takes_about_a_second(backend: str) -> None:
+    start = time.process_time()
+    check_layer(layers.Bidirectional(layers.LSTM(32, return_sequences=True)), 64)
+    assert time.process_time() - start < 2
+
+
+def test_what_may_be_said_of_features(backend: str) -> None:
+    check_layer(layers.Dense(2), 3)
+    check_layer(layers.Dense(2), (3,))
+    check_layer(layers.Dense(2), (5, 3))
+    check_layer(layers.Activation("tanh"), ())
+    check_layer(layers.Add(), 3)
+    check_layer(layers.Concatenate(), [(3,), (2,)])
+    check_layer(layers.Dense(2, dtype="float64"), lengths=[1, 2])
+
+
+class Broken(Layer):
+    """Layers that each break one promise."""
+
+
+class MeanOfAllSteps(Broken):
+    view = "steps"
+
+    def call(self, x: Any) -> Any:
+        return x - self.xp.mean(x, axis=0)
+
+
+class LooksAtNeighbour(Broken):
+    view = "steps"
+
+    def call(self, x: Any) -> Any:
+        return self.xp.concat([x[:1] * 0, x[:-1]])
+
+
+class MeanWithPadding(Broken):
+    def call(self, x: Any, mask: Any = None) -> Any:
+        return self.xp.mean(x, axis=1)
+
+
+class SumWithPadding(Broken):
+    def call(self, x: Any, mask: Any = None) -> Any:
+        return self.xp.sum(self.xp.exp(x), axis=1)
+
+
+class LastColumn(Broken):
+    def call(self, x: Any, mask: Any = None) -> Any:
+        return x[:, -1] if x.shape[1] else self.xp.sum(x, axis=1)
+
+
+class SumOfWhatPaddingHolds(Broken):
+    """Right only as long as padding holds zeros."""
+
+    def call(self, x: Any, mask: Any = None) -> Any:
+        return self.xp.sum(x, axis=1)
+
+
+class CountsFromTheEdge(Broken):
+    view = "ragged"
+
+    def call(self, x: Ragged) -> Any:
+        starts = self.backend.asarray(x.rows.starts[x.rows.value_rowids].astype(np.float32))
+        return x.with_values(x.values + starts[:, None])
+
+
+class DependsOnTheLongest(Broken):
+    view = "ragged"
+
+    def call(self, x: Ragged) -> Any:
+        return x.with_values(x.values / max(x.rows.max_row_length, 1))
+
+
+class DependsOnThePlace(Broken):
+    view = "ragged"
+
+    def call(self, x: Ragged) -> Any:
+        first = np.arange(x.rows.nrows) == 0
+        factor = np.where(first[x.rows.value_rowids], 1.0, 2.0).astype(np.float32)
+        return x.with_values(x.values * self.backend.asarray(factor)[:, None])
+
+
+class MultipliesByZero(Broken):
+    """Takes each row's sum out of a product with a mask: NaN in one row reaches all."""
+
+    view = "ragged"
+
+    def call(self, x: Ragged) -> Any:
+        mine = (x.rows.value_rowids[None, :] == np.arange(x.rows.nrows)[:, None]).astype(np.float32)
+        return self.backend.asarray(mine) @ x.values
+
+
+class NanForNothing(Broken):
+    view = "ragged"
+
+    def call(self, x: Ragged) -> Any:
+        counts = self.backend.asarray(x.rows.row_lengths.astype(np.float32))
+        with np.errstate(invalid="ignore"):
+            return self.backend.segment_sum(x.values, x.rows) / counts[:, None]
+
+
+class LosesTheMask(Broken):
+    view = "ragged"
+
+    def call(self, x: Ragged) -> Any:
+        return x.to_padded()
+
+
+class LosesTheRows(Broken):
+    view = "ragged"
+
+    def call(self, x: Ragged) -> Any:
+        return x.values
+
+
+class DrawsNumbers(Broken):
+    view = "steps"
+
+    def call(self, x: Any) -> Any:
+        return x + self.backend.asarray(np.random.default_rng().normal(size=x.shape).astype(np.float32))
+
+
+@pytest.mark.filterwarnings("ignore:.*(empty slice|invalid value|divide).*:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("kind", "promise", "message"),
+    [
+        (MeanOfAllSteps, "P1", "the same for a row in a batch and alone"),
+        (LooksAtNeighbour, "P1", "row 2"),
+        (MeanWithPadding, "P1", r"row"),
+        (SumWithPadding, "P1", r"row"),
+        (LastColumn, "P1", r"row"),
+        (SumOfWhatPaddingHolds, "P1", "holds 0 and that holds 100[^$]*difference of [0-9]+"),
+        (CountsFromTheEdge, "P1", "padded on the left"),
+        (DependsOnTheLongest, "P1", "in a batch and alone"),
+        (DependsOnThePlace, "P1", "row 2"),
+        (MultipliesByZero, "P1", "whatever row 3 holds[^$]*NaN"),
+        (NanForNothing, "P1", r"row 1 \(an empty one\)"),
+        (LosesTheMask, "P2", r"shape \(5, 7, 4\) for the batch and \(1, 3, 4\) for row 0 alone"),
+        (LosesTheRows, "P2", "13 entries for 5 rows"),
+        (DrawsNumbers, "P1", "the same in two calls"),
+    ],
+)
+def test_broken_layers_are_found(backend: str, kind: type[Layer], promise: str, message: str) -> None:
+    with pytest.raises(PromiseError, match=message) as caught:
+        check_layer(kind())
+    assert caught.value.promise == promise
+    assert isinstance(caught.value, AssertionError)
+    assert isinstance(caught.value, PadlessError)
+    assert kind.__name__ in str(caught.value)
+    assert {"P1": "padding never changes an answer", "P2": "a mask is never lost"}[promise] in str(caught.value)
+    assert "Fix:" in str(caught.value)
+
+
+def test_wrong_gradients_are_found() -> None:
+    torch = pytest.importorskip("torch")
+
+    class RightAnswerWrongGradient(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 1
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            return gradients[0] * gradients[0].shape[0]
+
+    class Scaled(Layer):
+        view = "steps"
+
+        def call(self, x: Any) -> Any:
+            return RightAnswerWrongGradient.apply(x)
+
+    class Root(Layer):
+        """Right for an empty row, but its gradient is 0 times infinity."""
+
+        view = "ragged"
+
+        def build(self, spec: Any) -> None:
+            self.scale = self.add_weight("scale", (spec.features,), "ones")
+
+        def call(self, x: Ragged) -> Any:
+            return self.xp.sqrt(row_mean(x * x) * self.scale**2)
+
+    with using("torch"):
+        with pytest.raises(PromiseError, match="gradients of input 0 that are the sum of those of each row alone"):
+            check_layer(Scaled())
+        with pytest.raises(PromiseError, match=r"gradients of weight 'scale'[^$]*a difference of NaN"):
+            check_layer(Root())
