@@ -38,9 +38,19 @@ settings.load_profile("fast")
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test once per installed backend; gives its name."""
+    yield from _using(request.param)
+
+
+@pytest.fixture(params=[name for name in BACKENDS if name != "numpy"])
+def trainer(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test once per installed backend that trains; gives its name."""
+    yield from _using(request.param)
+
+
+def _using(name: str) -> Iterator[str]:
     import padless
 
     before = padless.backend()
-    padless.set_backend(request.param)
-    yield request.param
+    padless.set_backend(name)
+    yield name
     padless.set_backend(before)

@@ -13,7 +13,7 @@ from padless import Sequential, layers
 from tests.tolerances import TRAINING
 
 # Keras's variables do not take NumPy 2's copy argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [pytest.mark.usefixtures("trainer"), pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 RNG = np.random.default_rng(3)
 STEPS = 10
@@ -22,11 +22,6 @@ IDS = RNG.integers(0, 9, size=(STEPS, 4, 6))
 NUMBERS = RNG.normal(size=(STEPS, 4, 2)).astype("float32")
 LABELS = RNG.integers(0, 2, size=(STEPS, 4))
 IMAGES = RNG.normal(size=(STEPS, 4, 6, 6, 3)).astype("float32")
-
-
-@pytest.fixture(autouse=True)
-def _torch() -> None:
-    padless.set_backend("torch")
 
 
 def both(stack: Any, shape: tuple[int, ...]) -> tuple[Any, Sequential]:

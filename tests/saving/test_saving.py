@@ -11,6 +11,9 @@ import pytest
 import padless
 from padless import Input, Model, Sequential, layers
 from padless.errors import ArgumentError, DataError, NotBuiltError, ShapeError
+from tests.conftest import BACKENDS
+from tests.oracle import using
+from tests.tolerances import VALUES
 
 IDS = [[3, 1, 4], [1], [5, 9, 2, 6, 5]]
 
@@ -48,18 +51,13 @@ def test_a_saved_model_gives_the_same_answers(make: Any, tmp_path: Path) -> None
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
-def test_a_file_saved_on_one_backend_loads_on_the_other(tmp_path: Path) -> None:
-    padless.set_backend("torch")
+@pytest.mark.parametrize("other", BACKENDS)
+def test_a_file_saved_on_one_backend_loads_on_the_other(tmp_path: Path, backend: str, other: str) -> None:
     model = sequential()
     want = model.predict(IDS)
     model.save(tmp_path / "m.safetensors")
-    padless.set_backend("numpy")
-    try:
-        np.testing.assert_allclose(
-            padless.load_model(tmp_path / "m.safetensors").predict(IDS), want, rtol=1e-5, atol=1e-6
-        )
-    finally:
-        padless.set_backend("torch")
+    with using(other):
+        np.testing.assert_allclose(padless.load_model(tmp_path / "m.safetensors").predict(IDS), want, **VALUES)
 
 
 def test_weights_alone(tmp_path: Path) -> None:

@@ -16,9 +16,7 @@ from padless.optimizers import SGD
 IDS = [[3, 1, 4], [1], [5, 9, 2, 6, 5]]
 
 
-@pytest.fixture(autouse=True)
-def _torch() -> None:
-    padless.set_backend("torch")
+pytestmark = pytest.mark.usefixtures("trainer")
 
 
 def classifier(**kwargs: Any) -> Sequential:

@@ -22,9 +22,7 @@ CLASSES = np.array([sum(row) % 3 for row in IDS])
 TAGS = [[i % 3 for i in row] for row in IDS]
 
 
-@pytest.fixture(autouse=True)
-def _torch() -> None:
-    padless.set_backend("torch")
+pytestmark = pytest.mark.usefixtures("trainer")
 
 
 def classifier() -> Sequential:

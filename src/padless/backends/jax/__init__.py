@@ -333,7 +333,7 @@ def _step_of(
     iteration: Array,
 ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
     """The default step, with every array back in its dtype: the numbers that came with it are arrays here."""
-    new, after = Backend.update(backend, optimizer, weights, gradients, slots, learning_rate, iteration)  # type: ignore[arg-type]
+    new, after = Backend.update(backend, optimizer, weights, gradients, slots, learning_rate, iteration)
     new = {path: made.astype(weights[path].dtype) for path, made in new.items()}
     kept = {name: {path: made.astype(slots[name][path].dtype) for path, made in s.items()} for name, s in after.items()}
     return new, kept
@@ -382,7 +382,8 @@ def _uniform(seed: list[Any], shape: tuple[int, ...], dtype: str) -> jax.Array:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _segment_max(values: jax.Array, rowids: jax.Array, nrows: int) -> jax.Array:
     """Largest step of each row; the gradient is shared equally among the steps that reach it."""
-    return _segment_max_forward(values, rowids, nrows)[0]
+    largest: jax.Array = _segment_max_forward(values, rowids, nrows)[0]
+    return largest
 
 
 @partial(jax.jit, static_argnums=(2,))

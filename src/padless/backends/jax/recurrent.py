@@ -209,7 +209,8 @@ def _run(cell: Cell, x: Array, plan: Plan, state: State) -> Result:
     kernel = cell.weights["recurrent_kernel"]
     bias = cell.weights.get("bias")
     inner = bias[1] if cell.kind == "gru" and bias is not None else jnp.zeros(kernel.shape[1], kernel.dtype)
-    return _whole(str(cell.kind), cell.project(x), kernel, inner, plan, state)
+    result: Result = _whole(str(cell.kind), cell.project(x), kernel, inner, plan, state)
+    return result
 
 
 @functools.partial(jax.jit, static_argnums=(0,))
@@ -373,7 +374,7 @@ def _gru_backward(
 def _simple_forward(
     z: Array, kernel: Array, bias: Array, state: State, starts: Array, rows: Array
 ) -> tuple[State, None]:
-    """h' = tanh(z + h R) (Elman 1990)."""
+    """SimpleRNN (Elman 1990): h' = tanh(z + h R)."""
 
     def turn(h: Array, now: State) -> tuple[Array, Array]:
         z_t, start, row = now
