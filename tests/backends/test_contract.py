@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padless import backends, optimizers
+from padless import activations, backends, optimizers
 from padless.backends.base import Backend
 from padless.errors import DTypeError
 from padless.rows import RowPartition
@@ -320,6 +320,32 @@ def test_a_loss_of_no_weight_has_gradient_zero(name: str) -> None:
     backend = backends.get(name)
     _, gradients = backend.value_and_grad(lambda w: (backend.asarray(1.0), None), {"w": backend.asarray(np.ones(2))})
     assert backend.to_host(gradients["w"]).tolist() == [0, 0]
+
+
+@trainers
+def test_gradients_at_kinks(name: str) -> None:
+    """Where a function has no gradient, all backends give the same number."""
+    backend, xp = backends.get(name), backends.get(name).xp
+    functions: dict[str, Callable[[Any], Any]] = {
+        "abs": xp.abs,
+        "clip": lambda x: xp.clip(x, 0.0, 1.0),
+        "relu": activations.relu,
+        "maximum": lambda x: xp.maximum(x, 0 * x),
+        "max": lambda x: xp.max(xp.stack([x, 0 * x]), axis=0),
+    }
+    at = np.array([-1.0, 0.0, 0.5, 1.0, 2.0])
+    found = {key: with_gradients(backend, lambda x, f=f: [f(x)], at)[1].tolist() for key, f in functions.items()}
+    # with_gradients weighs the results, by numbers that only depend on the shape
+    weights = np.random.default_rng(1).normal(size=5)
+    expected = {
+        "abs": [-1, 0, 1, 1, 1],
+        "clip": [0, 1, 1, 1, 0],
+        "relu": [0, 0, 1, 1, 1],
+        "maximum": [0, 0.5, 1, 1, 1],
+        "max": [0, 0.5, 1, 1, 1],
+    }
+    for key, slopes in expected.items():
+        np.testing.assert_allclose(found[key] / weights, slopes, err_msg=key, **VALUES)
 
 
 @trainers

@@ -60,14 +60,33 @@ def _take(x: jax.Array, indices: jax.Array, /, *, axis: int | None = None) -> ja
     JAX's own fills with NaN there, and drops such gradients: 1.5 against 0.6 ms for 12,000 x 128 on two cores, and for
     the gradient of a table of 20,000 x 128 3.4 against 1.1 ms.
     """
-    if axis in (0, None):
-        taken: jax.Array = x.at[indices].get(mode="promise_in_bounds", wrap_negative_indices=False)
-        return taken
-    return jnp.take(x, indices, axis=axis, mode="clip")
+    if indices.dtype in (np.int64, np.uint64):
+        indices = indices.astype(jnp.int32)  # the gradient of a gather wants what JAX's own indices are
+    place = (slice(None),) * ((axis or 0) % x.ndim)
+    taken: jax.Array = x.at[(*place, indices)].get(mode="promise_in_bounds", wrap_negative_indices=False)
+    return taken
+
+
+@jax.custom_jvp
+def _abs(x: jax.Array, /) -> jax.Array:
+    """As the standard's `abs`; its gradient at 0 is 0, as everywhere else, not 1."""
+    return jnp.abs(x)
+
+
+@_abs.defjvp
+def _abs_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    return jnp.abs(primals[0]), jnp.sign(primals[0]) * tangents[0]
+
+
+def _clip(x: jax.Array, /, min: Any = None, max: Any = None) -> jax.Array:
+    """As the standard's `clip`; its gradient at the bounds is 1, as everywhere else, not 1/2."""
+    if max is not None:
+        x = jnp.where(x > max, max, x).astype(x.dtype)
+    return x if min is None else jnp.where(x < min, min, x).astype(x.dtype)
 
 
 def _namespace() -> Any:
-    return types.SimpleNamespace(**{**vars(jnp), "take": _take})
+    return types.SimpleNamespace(**{**vars(jnp), "take": _take, "abs": _abs, "clip": _clip})
 
 
 def _concrete(x: Any) -> Any:
