@@ -24,7 +24,9 @@ if _HAS_TORCH:
 
     torch.set_num_threads(1)
 
-_HAS_JAX = importlib.util.find_spec("jax") is not None
+# JAX compiles every operation for every shape that Hypothesis draws: the whole suite takes it over twenty minutes. So
+# tests/backends always run on it, the others where it is asked for: ./run test --jax.
+_HAS_JAX = importlib.util.find_spec("jax") is not None and "PADLESS_TEST_JAX" in os.environ
 BACKENDS = ("numpy", *(("torch",) if _HAS_TORCH else ()), *(("jax",) if _HAS_JAX else ()))
 
 # No deadlines: the first call of a kernel compiles it. The fast profile tries the same examples each time, so that a

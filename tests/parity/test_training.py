@@ -13,7 +13,10 @@ from padless import Sequential, layers
 from tests.tolerances import TRAINING
 
 # Keras's variables do not take NumPy 2's copy argument.
-pytestmark = [pytest.mark.usefixtures("trainer"), pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
+pytestmark = [
+    pytest.mark.usefixtures("trainer"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+]
 
 RNG = np.random.default_rng(3)
 STEPS = 10

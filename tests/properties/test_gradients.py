@@ -15,6 +15,7 @@ from hypothesis import example, given
 from padless import Layer, Ragged, RowPartition, backends
 from padless.layer import substituted
 from tests.cases import Case, cases
+from tests.conftest import BACKENDS
 from tests.oracle import Answers, Batch, alone, batch, built, call, outputs
 from tests.strategies import Padding, examples, lengths, paddings, seeds
 from tests.tolerances import GRADIENTS
@@ -24,7 +25,7 @@ Gradients = dict[str, Host]
 Mask = npt.NDArray[np.bool_]
 
 READS_ROWS = cases("kept", "change", "end")
-TRAINING_BACKENDS = [name for name in backends.installed() if backends.get(name).trains]
+TRAINING_BACKENDS = [name for name in BACKENDS if backends.get(name).trains]
 on_backends = pytest.mark.parametrize("trained", TRAINING_BACKENDS)
 
 
