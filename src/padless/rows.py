@@ -264,6 +264,11 @@ class RowPartition:
         """B, the number of rows."""
         return len(self.row_splits) - 1
 
+    @property
+    def live_rows(self) -> int:
+        """How many rows, from the first, are real: all, but where rows fill a batch up to a size (backends/jax)."""
+        return self.nrows
+
     @cached_property
     def nvals(self) -> int:
         """N, the number of live steps of all rows."""
