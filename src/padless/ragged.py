@@ -668,14 +668,7 @@ def pad(values: Array, rows: RowPartition, value: float = 0) -> Array:
     shape = (rows.nrows, rows.padded_length, *values.shape[1:])
     if rows.is_uniform:
         return xp.reshape(values, shape)
-    index = rows.moved((owner.name, str(owner.device), "pad_table"), lambda: owner.asarray(_pad_table(rows)))
-    return xp.reshape(owner.take_or(values, index, value), shape)
-
-
-def _pad_table(rows: RowPartition) -> npt.NDArray[np.int64]:
-    table = np.full(rows.nrows * rows.padded_length, rows.nvals, np.int64)
-    table[rows.padded_index] = np.arange(rows.nvals)
-    return table
+    return xp.reshape(owner.take_or(values, owner.index(rows, "pad_index"), value), shape)
 
 
 def _is_foreign(row: Any) -> bool:

@@ -355,6 +355,13 @@ class RowPartition:
         return live.reshape(self.nrows, self.padded_length)
 
     @cached_property
+    def pad_index(self) -> Int:
+        """(B*T,) step at each place of the padded array; N where none is."""
+        table = np.full(self.nrows * self.padded_length, self.nvals, np.int64)
+        table[self.padded_index] = np.arange(self.nvals)
+        return table
+
+    @cached_property
     def unpad_index(self) -> Int:
         """(B, L) step at each place of each row, L = max_row_length; N where the row has ended."""
         table = np.full((self.nrows, self.max_row_length), self.nvals, np.int64)
@@ -640,6 +647,14 @@ class RowPartition:
 
         return self.moved(("window_rows", span, stride, padding), make)  # type: ignore[no-any-return]
 
+    def window_index(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Int:
+        """(M, K) the step under each tap of `windows` with the same arguments; N where there is none."""
+        return self.windows(size, stride, dilation, padding).index
+
+    def window_inside(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Int:
+        """(M,) how many taps of each of the `windows` with the same arguments lie inside the row, holes included."""
+        return self.windows(size, stride, dilation, padding).inside
+
     def window_margins(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Int:
         """(B,) how many places before the row the first window of each row begins; arguments as of `windows`."""
         span = (size - 1) * dilation + 1
@@ -666,6 +681,11 @@ class RowPartition:
         return Windows(rows, index, inside.sum(axis=1, dtype=np.int64))
 
     # ---- arrays on a device
+
+    def array(self, name: str, *arguments: Any) -> npt.NDArray[Any]:
+        """An attribute by name, or what a method of that name gives for the arguments."""
+        made: npt.NDArray[Any] = getattr(self, name)(*arguments) if arguments else getattr(self, name)
+        return made
 
     def moved(self, key: Any, make: Callable[[], Any]) -> Any:
         """Give what `make` makes, made once for this partition.

@@ -29,7 +29,6 @@ COMPARED = {
     "device_of",
     "to_device",
     "index",
-    "windows_index",
     "cast",
     "stop_gradient",
     "no_gradient",

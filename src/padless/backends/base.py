@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from padless.rows import RowPartition, Windows
+from padless.rows import RowPartition
 
 if TYPE_CHECKING:
     from padless.optimizers import Optimizer
@@ -105,21 +105,19 @@ class Backend(ABC):
         """Name of an array's dtype, such as "float32"."""
         return str(x.dtype).rsplit(".", 1)[-1]
 
-    def index(self, rows: RowPartition, name: str) -> Array:
+    def index(self, rows: RowPartition, name: str, *arguments: Any) -> Array:
         """An array of the partition on this backend's device, moved once per batch.
 
         Args:
             rows: the partition.
-            name: an attribute of it, such as "value_rowids".
+            name: an attribute of it, such as "value_rowids"; or a method, such as "window_index".
+            *arguments: of the method; hashable.
 
         Returns:
             The array.
         """
-        return rows.moved((self.name, str(self.device), name), lambda: self.asarray(getattr(rows, name)))
-
-    def windows_index(self, rows: RowPartition, windows: Windows, key: tuple[Any, ...]) -> Array:
-        """The (M, K) index of `windows` on the device, moved once per batch; `key` are the arguments that made it."""
-        return rows.moved((self.name, str(self.device), "windows", key), lambda: self.asarray(windows.index))
+        key = (self.name, str(self.device), name, *arguments)
+        return rows.moved(key, lambda: self.asarray(rows.array(name, *arguments)))
 
     def cast(self, x: Array, dtype: str) -> Array:
         """Change the dtype of an array."""
@@ -293,18 +291,18 @@ class Backend(ABC):
         xp = self.xp
         size, width, filters = kernel.shape
         arguments = (size, stride, dilation, padding)
-        windows = rows.windows(*arguments)
-        taps = self.take_or(x, self.windows_index(rows, windows, arguments), 0)
+        made = rows.window_rows(*arguments)
+        taps = self.take_or(x, self.index(rows, "window_index", *arguments), 0)
         if groups == 1:
-            flat = xp.reshape(taps, (windows.rows.nvals, size * width))
-            return flat @ xp.reshape(kernel, (size * width, filters)), windows.rows
+            flat = xp.reshape(taps, (made.nvals, size * width))
+            return flat @ xp.reshape(kernel, (size * width, filters)), made
         each = filters // groups
         parts = [
-            xp.reshape(taps[:, :, g * width : (g + 1) * width], (windows.rows.nvals, size * width))
+            xp.reshape(taps[:, :, g * width : (g + 1) * width], (made.nvals, size * width))
             @ xp.reshape(kernel[:, :, g * each : (g + 1) * each], (size * width, each))
             for g in range(groups)
         ]
-        return xp.concat(parts, axis=1), windows.rows
+        return xp.concat(parts, axis=1), made
 
     @abstractmethod
     def convolve_dense(

@@ -12,7 +12,6 @@ from padless.layer import Array, Layer
 from padless.layers.arguments import channels_last, require_rank, sizes, word
 from padless.ragged import Ragged
 from padless.row_ops import row_max, row_mean
-from padless.rows import Windows
 from padless.spec import Spec
 
 _NO_STEPS = "return_sequences=True in the recurrent layer before; pooling is over steps"
@@ -38,6 +37,7 @@ class _Pooling1D(Layer):
         self.strides = self.pool_size if strides is None else sizes(self.place, "strides", strides, 1)[0]
         self.padding = word(self.place, "padding", padding, ("valid", "same"))
         channels_last(self.place, data_format)
+        self._windows = (self.pool_size, self.strides, 1, self.padding)
 
     def build(self, spec: Spec) -> None:
         """Check the input.
@@ -47,12 +47,10 @@ class _Pooling1D(Layer):
         """
         require_rank(self.place, spec, 3, least=True, fix=_NO_STEPS)
 
-    def _taps(self, x: Ragged, fill: float) -> tuple[Windows, Array, Array]:
-        """The windows, their index, and (M, K, ...) what each tap sees; `fill` where there is no step."""
-        arguments = (self.pool_size, self.strides, 1, self.padding)
-        windows = x.rows.windows(*arguments)
-        index = self.backend.windows_index(x.rows, windows, arguments)
-        return windows, index, self.backend.take_or(x.values, index, fill)
+    def _taps(self, x: Ragged, fill: float) -> tuple[Array, Array]:
+        """The step under each tap of the windows, and (M, K, ...) what it sees; `fill` where there is none."""
+        index = self.backend.index(x.rows, "window_index", *self._windows)
+        return index, self.backend.take_or(x.values, index, fill)
 
     def _of_windows(self, marks: Array, like: Array) -> Array:
         """(M,) with as many axes as the output has."""
@@ -96,12 +94,12 @@ class MaxPooling1D(_Pooling1D):
         Returns:
             (B, None, ...).
         """
-        windows, index, taps = self._taps(x, -self.xp.inf)
+        index, taps = self._taps(x, -self.xp.inf)
         y = self.xp.max(taps, axis=1)
         if x.rows.has_holes:
             seen = self.xp.any(index < x.rows.nvals, axis=1)
             y = self.xp.where(self._of_windows(seen, y), y, self.xp.zeros_like(y))
-        return Ragged(y, windows.rows)
+        return Ragged(y, x.rows.window_rows(*self._windows))
 
 
 class AveragePooling1D(_Pooling1D):
@@ -152,12 +150,10 @@ class AveragePooling1D(_Pooling1D):
         Returns:
             (B, None, ...).
         """
-        windows, _, taps = self._taps(x, 0)
+        _, taps = self._taps(x, 0)
         sums = self.xp.sum(taps, axis=1)
-        owner = self.backend
-        key = (owner.name, str(owner.device), "inside", self.pool_size, self.strides, self.padding, self.dtype)
-        counts = x.rows.moved(key, lambda: owner.asarray(windows.inside, self.dtype))
-        return Ragged(sums / self._of_windows(counts, sums), windows.rows)
+        counts = self.backend.cast(self.backend.index(x.rows, "window_inside", *self._windows), self.dtype)
+        return Ragged(sums / self._of_windows(counts, sums), x.rows.window_rows(*self._windows))
 
 
 class _GlobalPooling1D(Layer):

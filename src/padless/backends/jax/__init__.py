@@ -25,7 +25,7 @@ from padless.backends.jax.shapes import Planner
 from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
 from padless.ragged import Ragged
-from padless.rows import RowPartition, Windows
+from padless.rows import RowPartition
 
 if TYPE_CHECKING:
     from padless.optimizers import Optimizer
@@ -166,11 +166,9 @@ class JaxBackend(Backend):
             device = jax.devices(kind)[int(number or 0)]
         return jax.device_put(x, device)
 
-    def index(self, rows: RowPartition, name: str) -> Array:
-        return rows.moved((self.name, "index", name), lambda: self._index(getattr(rows, name)))
-
-    def windows_index(self, rows: RowPartition, windows: Windows, key: tuple[Any, ...]) -> Array:
-        return rows.moved((self.name, "windows", key), lambda: self._index(windows.index))
+    def index(self, rows: RowPartition, name: str, *arguments: Any) -> Array:
+        key = (self.name, "index", name, *arguments)
+        return rows.moved(key, lambda: self._index(rows.array(name, *arguments)))
 
     def plan(self, rows: RowPartition, name: str, *arguments: Any) -> dict[str, Array]:
         """Arrays that tell a kernel how the rows of a batch lie, made on the host once per batch.
