@@ -102,8 +102,13 @@ def apply(layer: Layer, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[s
                 layer.place, expected="a list of symbols", got="one symbol", fix=f"{type(layer).__name__}()([a, b])"
             )
         )
-    with layer.backend.no_gradient(), calling(tracing=True):
-        y = layer._run(*positional, **keyword)
+
+    def run() -> Any:
+        with calling(tracing=True):
+            return layer._run(*positional, **keyword)
+
+    with layer.backend.no_gradient():
+        y = layer.backend.abstractly(run)
     parts = list(y) if isinstance(y, list | tuple) else [y]
     made = [Symbol(part, node, at, layer.name) for at, part in enumerate(parts)]
     node.outputs = type(y)(made) if isinstance(y, list | tuple) else made[0]

@@ -35,6 +35,7 @@ class Mode:
     training: bool = False
     tracing: bool = False
     watch: Callable[[Layer, Any, Any], None] | None = None
+    live: Array | None = None
 
 
 _mode: contextvars.ContextVar[Mode | None] = contextvars.ContextVar("padless_mode", default=None)
@@ -47,7 +48,11 @@ def inside_model() -> bool:
 
 @contextlib.contextmanager
 def calling(
-    *, training: bool = False, tracing: bool = False, watch: Callable[[Layer, Any, Any], None] | None = None
+    *,
+    training: bool = False,
+    tracing: bool = False,
+    watch: Callable[[Layer, Any, Any], None] | None = None,
+    live: Array | None = None,
 ) -> Iterator[None]:
     """Within this context, layers are called as parts of a model.
 
@@ -55,8 +60,9 @@ def calling(
         training: whether dropout drops and statistics move.
         tracing: whether the values are stand-ins.
         watch: called with every layer, its input and its output.
+        live: (B,) bool, False for rows that only fill the batch up; None where there are none.
     """
-    token = _mode.set(Mode(training, tracing, watch))
+    token = _mode.set(Mode(training, tracing, watch, live))
     try:
         yield
     finally:
@@ -308,6 +314,12 @@ class Layer:
             if not name.startswith("_") or name == "_layers":
                 yield from _layers_in(name, value)
 
+    def inner_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
+        """All layers in this one, and in these, each with its path."""
+        for name, child in self.children():
+            yield f"{path}{name}", child
+            yield from child.inner_layers(f"{path}{name}/")
+
     def weight_slots(self) -> dict[str, tuple[Layer, str]]:
         """Where every array of this layer and of the layers in it lives, by path; shared layers once."""
         slots: dict[str, tuple[Layer, str]] = {}
@@ -449,6 +461,18 @@ class Layer:
         mode = _mode.get()
         return mode is not None and mode.tracing
 
+    def live(self, x: Any) -> Array | None:
+        """Which entries of the first axis of a value are real.
+
+        Args:
+            x: a Ragged or an array (B, ...).
+
+        Returns:
+            Bools, one for each step (N,) or row (B,); None where all are, as they are outside of compiled steps.
+        """
+        mode = _mode.get()
+        return None if mode is None else live_entries(x, mode.live)
+
     @property
     def place(self) -> str:
         """Name, class and place in the model, for errors."""
@@ -474,7 +498,7 @@ class Layer:
             return apply(self, x, args, mask, kwargs)
         if training is not None and training != self.training:
             mode = _mode.get() or Mode()
-            with calling(training=training, tracing=mode.tracing, watch=mode.watch):
+            with calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live):
                 return self._form_call(x, args, mask, kwargs)
         return self._form_call(x, args, mask, kwargs)
 
@@ -600,9 +624,14 @@ class Layer:
 
     def _probe(self, inputs: list[Ragged], y: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[bool]:
         """Which outputs have a time axis: those that grow with more steps of padding. Equal sizes prove nothing."""
-        with self.backend.no_gradient(), calling(tracing=True):
-            # More than twice the length: halves, quarters and the like grow, too.
-            again, _, _ = self._call_padded(inputs, 2 * inputs[0].rows.padded_length + 2, args, kwargs)
+
+        def longer() -> Any:
+            with calling(tracing=True):
+                # More than twice the length: halves, quarters and the like grow, too.
+                return self._call_padded(inputs, 2 * inputs[0].rows.padded_length + 2, args, kwargs)[0]
+
+        with self.backend.no_gradient():
+            again = self.backend.abstractly(longer)
         pairs = zip(_parts(y), _parts(again), strict=True)
         return [one.ndim > 1 and one.shape[1] != other.shape[1] for one, other in pairs]
 
@@ -778,6 +807,22 @@ class Layer:
                     fix="call it once, or give the model an Input",
                 )
             )
+
+
+def live_entries(x: Any, live: Array | None) -> Array | None:
+    """Which entries of the first axis of a value are real.
+
+    Args:
+        x: a Ragged or an array (B, ...).
+        live: (B,) bools, one for each row; None where all are real.
+
+    Returns:
+        Bools, one for each step (N,) or row (B,); None where all are real.
+    """
+    if live is None or not isinstance(x, Ragged):
+        return live
+    owner = backends.of(x.values)
+    return owner.xp.take(live, owner.index(x.rows, "value_rowids"), axis=0)
 
 
 def _parts(y: Any) -> list[Any]:

@@ -604,6 +604,9 @@ def class_labels(where: str, y_true: Any, y_pred: Array, axis: int = -1) -> Arra
 
 def _check_labels(labels: Array, classes: int) -> None:
     owner = backends.of(labels)
+    if owner.is_traced(labels):
+        owner.assume((labels >= 0) & (labels < classes))
+        return
     bounds = owner.bounds(labels)
     if bounds is None or (bounds[0] >= 0 and bounds[1] < classes):
         return
@@ -739,13 +742,16 @@ class Loss(Configured):
             return losses if weights is None else losses * weights
         return quotient(*self.sums(y_true, y_pred, sample_weight))
 
-    def sums(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Array, Array]:
+    def sums(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, among: Array | None = None
+    ) -> tuple[Array, Array]:
         """Compute a batch's part of the loss, to be added to that of other batches and divided once.
 
         Args:
             y_true: targets in any form: arrays, lists, Ragged.
             y_pred: (B, ...) or a Ragged.
             sample_weight: None, one weight for each row, or one for each step.
+            among: None, or a bool for each step or row: False for one that only fills the batch up.
 
         Returns:
             Sum of weight x loss, and what to divide it by: the sum of weights, the number of live samples for "mean"
@@ -765,7 +771,7 @@ class Loss(Configured):
                     fix=f"reduction={_MEAN!r}",
                 )
             )
-        losses, weights, live = self._weighted(y_true, y_pred, sample_weight)
+        losses, weights, live = self._weighted(y_true, y_pred, sample_weight, among)
         xp = backends.of(losses).xp
         if self.reduction == "sum":
             weight = scalar_like(losses, 1)
@@ -777,7 +783,9 @@ class Loss(Configured):
             weight = scalar_like(losses, math.prod(losses.shape))
         return xp.sum(losses if weights is None else losses * weights), weight
 
-    def _weighted(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Array, Array | None, Array | None]:
+    def _weighted(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, among: Array | None = None
+    ) -> tuple[Array, Array | None, Array | None]:
         """Losses, weights of the same shape, and which samples live."""
         targets, values, weights = aligned(f"loss {self.name!r}", y_true, y_pred, sample_weight)
         values = floating(values) if self.dtype is None else backends.of(values).cast(values, self.dtype)
@@ -786,10 +794,15 @@ class Loss(Configured):
         except LabelError as error:
             raise _with_row(error, targets, y_pred) from None
         if not losses.ndim and values.ndim:
-            losses = self._spread(losses, values, weights)
+            losses = self._spread(losses, values, weights if among is None else among)
         if weights is not None:
             weights = fit_weights(self.name, weights, losses)
         live = self.live(targets, values)
+        if among is not None:
+            xp = backends.of(losses).xp
+            among = xp.broadcast_to(xp.reshape(among, (-1, *(1 for _ in losses.shape[1:]))), tuple(losses.shape))
+            losses = xp.where(among, losses, 0.0)
+            live = among if live is None else xp.logical_and(among, live)
         if live is not None and weights is not None:
             weights = backends.of(losses).xp.where(live, weights, 0.0)
         return losses, weights, live

@@ -137,7 +137,7 @@ class Model(Trainer, Layer):
 
     def claim_layers(self) -> None:
         """Tell every layer inside its place, for errors and for random numbers that depend on the place alone."""
-        for path, layer in _walk(self, ""):
+        for path, layer in self.inner_layers():
             layer._path, layer._owner = path, self.name
 
     def build(self, spec: Any) -> None:
@@ -159,8 +159,13 @@ class Model(Trainer, Layer):
         Returns:
             The output on the stand-in.
         """
-        with self.backend.no_gradient(), calling(tracing=True, watch=watch):
-            return self._run(value)
+
+        def run() -> Any:
+            with calling(tracing=True, watch=watch):
+                return self._run(value)
+
+        with self.backend.no_gradient():
+            return self.backend.abstractly(run)
 
     # ---- looking at it
 
@@ -477,12 +482,6 @@ def _holds_ragged(x: Any) -> bool:
     if isinstance(x, dict):
         return any(isinstance(v, Ragged) for v in x.values())
     return isinstance(x, Ragged) or (isinstance(x, tuple | list) and any(isinstance(v, Ragged) for v in x))
-
-
-def _walk(layer: Layer, path: str) -> Iterator[tuple[str, Layer]]:
-    for name, child in layer.children():
-        yield f"{path}{name}", child
-        yield from _walk(child, f"{path}{name}/")
 
 
 def _check_input(model: Model, symbol: Symbol, value: Any) -> None:

@@ -262,14 +262,44 @@ class Optimizer(Configured):
         """
         with backend.no_gradient():
             self.prepare(backend, weights)
-            learning_rate = self.learning_rate
-            clipped = self.clip(backend.xp, gradients)
-            decayed = self.decay(weights, learning_rate)
-            new_weights, after = backend.update(self, decayed, clipped, self.slots, learning_rate, self.iterations)
-        for name, slot in after.items():
+            new_weights, after = self.step(backend, weights, gradients, self.slots, self.learning_rate, self.iterations)
+        self.remember(after)
+        return new_weights
+
+    def step(
+        self,
+        backend: Backend,
+        weights: dict[str, Array],
+        gradients: dict[str, Array],
+        slots: dict[str, dict[str, Array]],
+        learning_rate: float,
+        iteration: int,
+    ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
+        """Clip the gradients, decay the weights, apply the rule: a function of its arguments alone.
+
+        Args:
+            backend: of the arrays.
+            weights: arrays by path.
+            gradients: arrays by path, one for each weight.
+            slots: what the rule remembers: {slot name: {path: array}}.
+            learning_rate: of this step.
+            iteration: 0 for the first step.
+
+        Returns:
+            New weights and new slots.
+        """
+        clipped = self.clip(backend.xp, gradients)
+        return backend.update(self, self.decay(weights, learning_rate), clipped, slots, learning_rate, iteration)
+
+    def remember(self, slots: dict[str, dict[str, Array]]) -> None:
+        """Note that a step was taken.
+
+        Args:
+            slots: what `step` gave.
+        """
+        for name, slot in slots.items():
             self.slots[name].update(slot)
         self.iterations += 1
-        return new_weights
 
     def prepare(self, backend: Backend, weights: dict[str, Array]) -> None:
         """Make the slots of weights that have none yet.

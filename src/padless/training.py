@@ -13,17 +13,19 @@ import numpy as np
 
 from padless import batching, losses, metrics, optimizers
 from padless import random as _random
-from padless.backends.base import Array
+from padless.backends.base import Array, Program
 from padless.batching import Batch, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
 from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, RowError, explain
 from padless.forms import Form
-from padless.layer import Layer, calling, substituted
+from padless.layer import Layer, calling, live_entries, substituted
 from padless.metrics import Metric
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 
 Logs = dict[str, float]
+Parts = tuple[Any, Any, Any]
+"""Input, targets and weights of a batch."""
 
 
 class Trainer(Layer):
@@ -34,6 +36,7 @@ class Trainer(Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.compiled = False
+        self.run_eagerly = False
         self.compile_arguments: dict[str, Any] = {}
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: losses.Loss | None = None
@@ -45,6 +48,16 @@ class Trainer(Layer):
         self._extra = np.zeros(2)
         self._seed = 0
         self._class_weight: dict[int, float] | None = None
+        self._programs: dict[str, tuple[Any, Program]] = {}
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy, or a model in another process, makes its own.
+        return {name: value for name, value in self.__dict__.items() if name not in ("_programs", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.__dict__.update(_programs={}, _lock=threading.RLock())
 
     # ---- compile
 
@@ -68,7 +81,7 @@ class Trainer(Layer):
             loss_weights: for models with several outputs; not there yet.
             metrics: names such as "accuracy", metrics, or functions; they count every live step once.
             weighted_metrics: the same, by sample weight and class weight.
-            run_eagerly: accepted; changes nothing on torch.
+            run_eagerly: whether steps run without being compiled; changes nothing on torch.
             steps_per_execution: accepted; changes nothing.
             jit_compile: accepted; changes nothing on torch.
             auto_scale_loss: accepted; changes nothing.
@@ -90,6 +103,7 @@ class Trainer(Layer):
                 raise ArgumentError(
                     explain(f"compile({what}=...)", expected="a list", got=repr(given), fix=f"{what}=[{given!r}]")
                 )
+        self.run_eagerly = run_eagerly
         self.optimizer = optimizers.get(optimizer)
         self.loss = None if loss is None else losses.get(loss)
         self._metric_specs = [(m, False) for m in metrics or ()] + [(m, True) for m in weighted_metrics or ()]
@@ -134,13 +148,13 @@ class Trainer(Layer):
 
     # ---- one step
 
-    def _run_loss(self, batch: Batch, training: bool) -> tuple[Array, dict[str, Any]]:
-        """Predictions, loss and what metrics add, of one batch. Pure but for states that layers assign."""
-        with calling(training=training):
-            y_pred = self._run(self._moved(batch.x))
-        y, weight = batch.y, batch.weight
+    def _loss_of(self, batch: Parts, training: bool, live: Array | None) -> tuple[Array, dict[str, Array], Any]:
+        """Loss of one batch, what it is made of, and predictions. Pure but for states that layers assign."""
+        x, y, weight = batch
+        with calling(training=training, live=live):
+            y_pred = self._run(self._moved(x))
         found: dict[str, Any] = {}
-        xp = self.xp
+        xp, constant = self.xp, self.backend.stop_gradient
         if self.loss is not None and y is None:
             raise ArgumentError(
                 explain(
@@ -148,7 +162,7 @@ class Trainer(Layer):
                 )
             )
         if self.loss is not None:
-            total, count = self.loss.sums(y, y_pred, weight)
+            total, count = self.loss.sums(y, y_pred, weight, live_entries(y_pred, live))
             value = losses.quotient(total, count)
         else:
             total, count = (self.backend.asarray(np.float32(n)) for n in (0.0, 1.0))
@@ -157,10 +171,12 @@ class Trainer(Layer):
         if extra:
             more = extra[0] if len(extra) == 1 else xp.sum(xp.stack([xp.reshape(e, ()) for e in extra]))
             value = value + more
-            found["extra"] = self.backend.stop_gradient(more)
-        found["total"], found["count"] = self.backend.stop_gradient(total), self.backend.stop_gradient(count)
-        found["y_pred"] = _detached(y_pred, self.backend)
-        return value, found
+            found["extra"] = constant(more)
+        found["total"], found["count"] = constant(total), constant(count)
+        sound = self.backend.assumed()
+        if sound is not None:
+            found["sound"] = sound
+        return value, found, _detached(y_pred, self.backend)
 
     def _moved(self, x: Any) -> Any:
         if isinstance(x, tuple | list):
@@ -171,58 +187,149 @@ class Trainer(Layer):
             return x.with_values(self.backend.asarray(x.values))
         return self.backend.asarray(x)
 
+    def _training_step(
+        self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
+    ) -> tuple[dict[str, Any], dict[str, Array], Any]:
+        """Loss, gradients and new weights of one batch; the old ones when the loss is not a number."""
+        backend, optimizer = self.backend, self.optimizer
+        assert optimizer is not None
+
+        def loss_of(weights: dict[str, Array]) -> tuple[Array, Any]:
+            with substituted(self, {**arrays["fixed"], **weights}) as states:
+                value, found, y_pred = self._loss_of(batch, True, live)
+            return value, (found, y_pred, states)
+
+        with _random.drawing(numbers["seed"], numbers["iteration"]):
+            (value, (found, y_pred, states)), gradients = backend.value_and_grad(loss_of, arrays["weights"])
+        xp = backend.xp
+        found["fine"] = fine = xp.all(xp.isfinite(value))
+        if "sound" in found:
+            fine = xp.logical_and(fine, found["sound"])
+        before = {path: arrays["fixed"][path] for path in states}
+        old = {"weights": arrays["weights"], "fixed": before, "slots": arrays["slots"]}
+
+        def updated() -> dict[str, Any]:
+            with backend.no_gradient():
+                weights, slots = optimizer.step(
+                    backend,
+                    arrays["weights"],
+                    gradients,
+                    arrays["slots"],
+                    numbers["learning_rate"],
+                    numbers["iteration"],
+                )
+                return {"weights": self._constrained(weights), "fixed": states, "slots": slots}
+
+        return backend.when(fine, updated, old), found, y_pred
+
+    def _constrained(self, weights: dict[str, Array]) -> dict[str, Array]:
+        slots = self.weight_slots()
+        rules = {path: slots[path][0]._weights[slots[path][1]].constraint for path in weights}
+        return {path: w if (rule := rules[path]) is None else rule(w) for path, w in weights.items()}
+
+    def _test_step(
+        self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
+    ) -> tuple[dict[str, Any], dict[str, Array], Any]:
+        """Loss and predictions of one batch."""
+        with self.backend.no_gradient(), self._holding(arrays):
+            _, found, y_pred = self._loss_of(batch, False, live)
+        return {}, found, y_pred
+
+    def _prediction(
+        self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
+    ) -> tuple[dict[str, Any], dict[str, Array], Any]:
+        """Predictions of one batch."""
+        with self.backend.no_gradient(), self._holding(arrays), calling(live=live):
+            y = self._run(self._moved(batch[0]))
+        sound = self.backend.assumed()
+        return {}, {} if sound is None else {"sound": sound}, y
+
+    def _holding(self, arrays: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
+        """The model with the arrays of a compiled step; as it is, where they are its own: others may use it."""
+        held = {**arrays["weights"], **arrays["fixed"]}
+        slots = self.weight_slots()
+        own = all(slots[path][0].__dict__[slots[path][1]] is array for path, array in held.items())
+        return contextlib.nullcontext() if own else substituted(self, held)
+
+    def _arrays(self) -> dict[str, Any]:
+        """All arrays: weights that are trained, and fixed ones."""
+        weights: dict[str, Array] = {}
+        fixed: dict[str, Array] = {}
+        for path, (layer, name) in self.weight_slots().items():
+            (weights if layer.trains(name) else fixed)[path] = layer.__dict__[name]
+        return {"weights": weights, "fixed": fixed}
+
+    def _training_arrays(self) -> dict[str, Any]:
+        """All arrays, and what the optimizer remembers of those that are trained."""
+        assert self.optimizer is not None
+        arrays = self._arrays()
+        if not arrays["weights"]:
+            raise ArgumentError(
+                explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
+            )
+        with self.backend.no_gradient():
+            self.optimizer.prepare(self.backend, arrays["weights"])
+        kept = {name: {path: slot[path] for path in arrays["weights"]} for name, slot in self.optimizer.slots.items()}
+        return {**arrays, "slots": kept}
+
+    def _program(self, step: Callable[..., Any], collect: Callable[[], dict[str, Any]]) -> Program:
+        """The program of a step; a new one after something was changed that is fixed where steps are compiled."""
+        if self.run_eagerly:
+            return Program(step, collect)
+        settings = _settings_of(self)
+        known = self._programs.get(step.__name__)
+        if known is None or known[0] != settings:
+            known = self._programs[step.__name__] = settings, self.backend.program(step, collect, self._lock)
+        return known[1]
+
     def _train_on(self, batch: Batch, place: str = "this batch") -> None:
         """Take one training step; nothing is changed when the loss is not a number."""
-        assert self.optimizer is not None
-        backend = self.backend
-        if not backend.trains:
+        optimizer = self.optimizer
+        assert optimizer is not None
+        if not self.backend.trains:
             raise BackendError(
                 explain(
                     "fit",
                     expected="a backend with gradients",
-                    got=repr(backend.name),
+                    got=repr(self.backend.name),
                     fix='padless.set_backend("torch") before making the model',
                 )
             )
         if not self.built:
             self._build_on(batch)
-        slots = self.weight_slots()
-        weights = {path: layer.__dict__[name] for path, (layer, name) in slots.items() if layer.trains(name)}
-        if not weights:
-            raise ArgumentError(
-                explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
-            )
-
-        def loss_of(arrays: dict[str, Array]) -> tuple[Array, Any]:
-            with substituted(self, arrays) as states:
-                value, found = self._run_loss(batch, True)
-            return value, (found, states)
-
-        with _random.drawing(self._seed, self.optimizer.iterations):
-            (value, (found, assigned)), gradients = backend.value_and_grad(loss_of, weights)
-        if not np.isfinite(backend.to_host(value)).all():
+        numbers = {
+            "seed": self._seed,
+            "iteration": optimizer.iterations,
+            "learning_rate": optimizer.learning_rate,
+        }
+        with self._lock:
+            made, found, y_pred = self._program(self._training_step, self._training_arrays)(numbers, _parts_of(batch))
+            slots = self.weight_slots()
+            for path, array in {**made["fixed"], **made["weights"]}.items():
+                layer, name = slots[path]
+                layer.__dict__[name] = array
+            for name, slot in made["slots"].items():
+                optimizer.slots[name].update(slot)
+        if not bool(self.backend.to_host(found["fine"])):
             raise NumericError(self._numeric_error(batch, place))
-        updated = self.optimizer.apply(backend, weights, gradients)
-        for path, array in {**assigned, **updated}.items():
-            layer, name = slots[path]
-            rule = layer._weights[name].constraint
-            if rule is not None and path in updated:
-                with backend.no_gradient():
-                    array = rule(array)
-            layer.__dict__[name] = array
-        self._count(batch, found)
+        optimizer.iterations += 1
+        self._count(batch, found, y_pred)
 
     def _build_on(self, batch: Batch) -> None:
-        with self.backend.no_gradient(), calling(tracing=True):
-            self._run(self._moved(_first_rows(batch.x)))
+        def run() -> Any:
+            with calling(tracing=True):
+                return self._run(self._moved(_first_rows(batch.x)))
 
-    def _test_on(self, batch: Batch) -> Any:
         with self.backend.no_gradient():
-            _, found = self._run_loss(batch, False)
-        self._count(batch, found)
-        return found["y_pred"]
+            self.backend.abstractly(run)
 
-    def _count(self, batch: Batch, found: dict[str, Any]) -> None:
+    def _test_on(self, batch: Batch) -> None:
+        if not self.built:
+            self._build_on(batch)
+        _, found, y_pred = self._program(self._test_step, self._arrays)({}, _parts_of(batch))
+        self._count(batch, found, y_pred)
+
+    def _count(self, batch: Batch, found: dict[str, Any], y_pred: Any) -> None:
         """Add a batch to the sums that loss and metrics are made of."""
         host = self.backend.to_host
         self._totals += [float(host(found["total"])), float(host(found["count"]))]
@@ -232,8 +339,8 @@ class Trainer(Layer):
         if batch.y is None:
             return
         with self.backend.no_gradient():
-            for metric, weighted in self._resolved_metrics(batch.y, found["y_pred"]):
-                metric.update_state(batch.y, found["y_pred"], sample_weight=batch.weight if weighted else None)
+            for metric, weighted in self._resolved_metrics(batch.y, y_pred):
+                metric.update_state(batch.y, y_pred, sample_weight=batch.weight if weighted else None)
 
     def _resolved_metrics(self, y: Any, y_pred: Any) -> list[tuple[Metric, bool]]:
         if self._metrics is None:
@@ -557,8 +664,9 @@ class Trainer(Layer):
         return _form_of(x, several=isinstance(source, Table) and isinstance(source.inputs, tuple)).leave(_joined(parts))
 
     def _predict_on(self, x: Any) -> Any:
-        with self.backend.no_gradient(), calling():
-            y = self._run(self._moved(x))
+        if not self.built:
+            self._build_on(Batch(x))
+        _, _, y = self._program(self._prediction, self._arrays)({}, (x, None, None))
         return _on_host(y, self.backend)
 
     # ---- single batches
@@ -673,6 +781,27 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 def _check_metric_name(spec: Any) -> None:
     if isinstance(spec, str):
         metrics.check_name(spec)
+
+
+def _parts_of(batch: Batch) -> Parts:
+    return batch.x, batch.y, batch.weight
+
+
+def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
+    """What a compiled step takes for fixed: loss, optimizer, and the plain attributes of these and of all layers."""
+    return (
+        id(trainer.loss),
+        _plain_attributes(trainer.optimizer, ("iterations", "_learning_rate")),
+        _plain_attributes(trainer, ("name", "stop_training", "last_batch_steps", "_seed", "built", "compiled")),
+        *(_plain_attributes(layer, ()) for _, layer in trainer.inner_layers()),
+    )
+
+
+def _plain_attributes(thing: Any, apart: tuple[str, ...]) -> tuple[Any, ...]:
+    plain = (bool, int, float, str, tuple, type(None))
+    return (
+        (id(thing), *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in apart)) if thing else ()
+    )
 
 
 def _step_shape(value: Any) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ A backend overrides what it does faster, and every override is tested against it
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -43,6 +44,40 @@ class Cell(Protocol):
 
     def step(self, z: Array, state: tuple[Array, ...], *constants: Array) -> tuple[Array, tuple[Array, ...]]:
         """The rest of the formula, for one time step of the live rows."""
+
+
+class Program:
+    """A function of arrays and of a batch, run again and again; this one runs it as it is.
+
+    Args:
+        function: pure: function(arrays, numbers, batch, live) gives new arrays by name, numbers found out by name, and
+            an output with an entry for each row or step. `arrays` are those by name that `collect` gives, `numbers`
+            plain numbers by name, `batch` a tree of Ragged, arrays and None. `live` is None, or (B,) bool: False for
+            rows that only fill the batch up.
+        collect: gives the arrays.
+
+    Attributes:
+        compilations: how often it was compiled.
+    """
+
+    compilations: int = 0
+
+    def __init__(self, function: Callable[..., tuple[Any, Any, Any]], collect: Callable[[], dict[str, Any]]) -> None:
+        self.function = function
+        self.collect = collect
+
+    def __call__(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> Any:
+        """Run it.
+
+        Args:
+            numbers: by name.
+            batch: a tree of Ragged, arrays (B, ...) and None, on the host or on the backend.
+            room: most rows and steps that any batch of this run has, where it is known.
+
+        Returns:
+            What the function returned; the output may lie on the host.
+        """
+        return self.function(self.collect(), numbers, batch, None)
 
 
 class Backend(ABC):
@@ -329,6 +364,69 @@ class Backend(ABC):
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Make a function faster that is called again and again with arrays; the same function, where nothing helps."""
         return function
+
+    def program(
+        self,
+        function: Callable[..., tuple[Any, Any, Any]],
+        collect: Callable[[], dict[str, Any]],
+        lock: threading.RLock,
+    ) -> Program:
+        """Make a program of a function, compiled where that helps.
+
+        Args:
+            function: as of `Program`.
+            collect: as of `Program`.
+            lock: to be held while the function is traced.
+
+        Returns:
+            The program.
+        """
+        return Program(function, collect)
+
+    def when(self, condition: Array, then: Callable[[], Any], otherwise: Any) -> Any:
+        """Choose between a tree of arrays that is made for it and one that is there.
+
+        Args:
+            condition: one bool.
+            then: makes the tree.
+            otherwise: a tree of the same kind.
+
+        Returns:
+            One of them.
+        """
+        return then() if bool(self.to_host(condition)) else otherwise
+
+    def abstractly(self, function: Callable[[], Any]) -> Any:
+        """Call a function of which only the shapes of the result are wanted.
+
+        Args:
+            function: without arguments; may be called twice.
+
+        Returns:
+            What it returns, or other numbers in the same shapes.
+        """
+        return function()
+
+    # ---- what a compiled function cannot look at
+
+    def is_traced(self, x: Array) -> bool:
+        """Whether an array is only the name of one that a compiled function will get."""
+        return False
+
+    def assume(self, condition: Array) -> bool:
+        """Take for true what a compiled function cannot look at, to be found out when it has run.
+
+        Args:
+            condition: bools.
+
+        Returns:
+            True if so; False where nothing is compiled, or nobody would look afterwards.
+        """
+        return False
+
+    def assumed(self) -> Array | None:
+        """Whether all that was assumed since the last call is true: one bool; None where nothing was."""
+        return None
 
     def update(
         self,

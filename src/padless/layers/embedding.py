@@ -150,6 +150,9 @@ class Embedding(Layer):
 
     def _require_known(self, x: Any) -> None:
         values = x.values if isinstance(x, Ragged) else x
+        if self.backend.is_traced(values):
+            self.backend.assume((values >= 0) & (values < self.input_dim))
+            return
         bounds = self.backend.bounds(values)
         if bounds is None or (bounds[0] >= 0 and bounds[1] < self.input_dim):
             return

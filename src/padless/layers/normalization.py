@@ -259,11 +259,15 @@ class BatchNormalization(_Normalization):
         self.moving_mean = self.add_state("moving_mean", shape, self.moving_mean_initializer)
         self.moving_variance = self.add_state("moving_variance", shape, self.moving_variance_initializer)
 
-    def call(self, x: Array) -> Array:
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return super()._dispatch(x, args, {**kwargs, "live": self.live(x)})
+
+    def call(self, x: Array, live: Array | None = None) -> Array:
         """Normalize, and move the statistics while training.
 
         Args:
             x: (N, ..., D).
+            live: (N,) bool, which of them count; None for all.
 
         Returns:
             (N, ..., D).
@@ -272,12 +276,25 @@ class BatchNormalization(_Normalization):
             require_features(self.place, x, self._beside[-1])
         mean, variance = self.moving_mean, self.moving_variance
         if self.training and self.trainable and math.prod(x.shape):
-            others = tuple(axis for axis in range(x.ndim) if axis - x.ndim not in self._axes)
-            mean, variance = self.xp.mean(x, axis=others), self.xp.var(x, axis=others)
-            kept = self.momentum
-            self.assign("moving_mean", self.moving_mean * kept + mean * (1 - kept))
-            self.assign("moving_variance", self.moving_variance * kept + variance * (1 - kept))
+            mean, variance, share = self._statistics(x, live)
+            self.assign("moving_mean", self.moving_mean * (1 - share) + mean * share)
+            self.assign("moving_variance", self.moving_variance * (1 - share) + variance * share)
         y = (x - self.xp.reshape(mean, self._beside)) / self.xp.reshape(
             self.xp.sqrt(variance + self.epsilon), self._beside
         )
         return self._scaled(y, self.gamma, self.beta)
+
+    def _statistics(self, x: Array, live: Array | None) -> tuple[Array, Array, Any]:
+        """Mean and variance of what counts, and the share of them that goes into the moving ones."""
+        xp = self.xp
+        others = tuple(axis for axis in range(x.ndim) if axis - x.ndim not in self._axes)
+        if live is None:
+            return xp.mean(x, axis=others), xp.var(x, axis=others), 1 - self.momentum
+        weight = xp.reshape(self.backend.cast(live, self.backend.dtype_name(x)), (-1, *(1 for _ in x.shape[1:])))
+        each = math.prod(x.shape[axis] for axis in others if axis)
+        count = xp.sum(weight) * each
+        some = xp.where(count > 0, count, 1.0)
+        mean = xp.sum(x * weight, axis=others) / some
+        centred = x - xp.reshape(mean, self._beside)
+        variance = xp.sum(centred * centred * weight, axis=others) / some
+        return mean, variance, xp.where(count > 0, 1 - self.momentum, 0.0)

@@ -8,6 +8,7 @@ may as well be the input of a compiled step.
 
 from __future__ import annotations
 
+import threading
 import types
 import weakref
 from collections.abc import Callable, Mapping
@@ -19,8 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from padless.backends.base import Array, Backend, Cell, Step
-from padless.backends.jax import convolution, recurrent
+from padless.backends.base import Array, Backend, Cell, Program, Step
+from padless.backends.jax import compiled, convolution, recurrent
+from padless.backends.jax.compiled import CompiledProgram
+from padless.backends.jax.filled import TracedRows
 from padless.backends.jax.shapes import Planner
 from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
@@ -167,6 +170,8 @@ class JaxBackend(Backend):
         return jax.device_put(x, device)
 
     def index(self, rows: RowPartition, name: str, *arguments: Any) -> Array:
+        if isinstance(rows, TracedRows):
+            return rows.arrays("index", name, *arguments)
         key = (self.name, "index", name, *arguments)
         return rows.moved(key, lambda: self._index(rows.array(name, *arguments)))
 
@@ -181,9 +186,15 @@ class JaxBackend(Backend):
         Returns:
             Arrays by name: bools, and int32 for all whole numbers.
         """
+        if isinstance(rows, TracedRows):
+            return dict(rows.arrays("plan", name, *arguments))
         key = (self.name, "plan", name, *arguments)
-        made = rows.moved(key, lambda: {k: self._index(a) for k, a in PLANS[name].make(rows, *arguments).items()})
+        made = rows.moved(key, lambda: {k: self._index(a) for k, a in self.host_plan(rows, name, *arguments).items()})
         return dict(made)
+
+    def host_plan(self, rows: RowPartition, name: str, *arguments: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """As `plan`, on the host."""
+        return PLANS[name].make(rows, *arguments)
 
     def _index(self, host: np.ndarray[Any, Any]) -> Array:
         # What is made while a step is compiled must serve after it, too.
@@ -301,8 +312,37 @@ class JaxBackend(Backend):
         return result, {path: gradients[path] for path in weights}  # JAX sorts dicts by their keys
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        compiled: Callable[..., Any] = jax.jit(function)
-        return compiled
+        jitted: Callable[..., Any] = jax.jit(function)
+        return jitted
+
+    def program(
+        self,
+        function: Callable[..., tuple[Any, Any, Any]],
+        collect: Callable[[], dict[str, Any]],
+        lock: threading.RLock,
+    ) -> Program:
+        return CompiledProgram(self, function, collect, lock)
+
+    def when(self, condition: Array, then: Callable[[], Any], otherwise: Any) -> Any:
+        if not self.is_traced(condition):
+            return super().when(condition, then, otherwise)
+        return jax.tree.map(lambda made, there: jnp.where(condition, made, there), then(), otherwise)
+
+    def abstractly(self, function: Callable[[], Any]) -> Any:
+        try:
+            shapes = jax.eval_shape(function)
+        except Exception:  # what cannot do without numbers gets some; what is wrong is wrong then, too
+            return function()
+        return jax.tree.map(lambda like: self.asarray(np.ones(like.shape, like.dtype)), shapes)
+
+    def is_traced(self, x: Array) -> bool:
+        return _concrete(x) is None
+
+    def assume(self, condition: Array) -> bool:
+        return self.is_traced(condition) and compiled.assume(condition)
+
+    def assumed(self) -> Array | None:
+        return compiled.assumed()
 
     def update(
         self,
@@ -313,6 +353,8 @@ class JaxBackend(Backend):
         learning_rate: float,
         iteration: int,
     ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
+        if any(self.is_traced(weight) for weight in weights.values()):
+            return _step_of(self, optimizer, weights, gradients, slots, learning_rate, iteration)
         rule = self._compiled_rule(optimizer)
         if rule is not None:
             try:
@@ -346,8 +388,8 @@ def _step_of(
     weights: dict[str, Array],
     gradients: dict[str, Array],
     slots: dict[str, dict[str, Array]],
-    learning_rate: Array,
-    iteration: Array,
+    learning_rate: float,
+    iteration: int,
 ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
     """The default step, with every array back in its dtype: the numbers that came with it are arrays here."""
     new, after = Backend.update(backend, optimizer, weights, gradients, slots, learning_rate, iteration)
