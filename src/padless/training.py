@@ -790,7 +790,7 @@ def _parts_of(batch: Batch) -> Parts:
 def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
     """What a compiled step takes for fixed: loss, optimizer, and the plain attributes of these and of all layers."""
     return (
-        id(trainer.loss),
+        trainer.loss,
         _plain_attributes(trainer.optimizer, ("iterations", "_learning_rate")),
         _plain_attributes(trainer, ("name", "stop_training", "last_batch_steps", "_seed", "built", "compiled")),
         *(_plain_attributes(layer, ()) for _, layer in trainer.inner_layers()),
@@ -798,10 +798,10 @@ def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
 
 
 def _plain_attributes(thing: Any, apart: tuple[str, ...]) -> tuple[Any, ...]:
+    if thing is None:
+        return ()
     plain = (bool, int, float, str, tuple, type(None))
-    return (
-        (id(thing), *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in apart)) if thing else ()
-    )
+    return (thing, *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in apart))
 
 
 def _step_shape(value: Any) -> tuple[int, ...]:
