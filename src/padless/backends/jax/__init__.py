@@ -65,7 +65,10 @@ def _take(x: jax.Array, indices: jax.Array, /, *, axis: int | None = None) -> ja
     """
     if indices.dtype in (np.int64, np.uint64):
         indices = indices.astype(jnp.int32)  # the gradient of a gather wants what JAX's own indices are
-    place = (slice(None),) * ((axis or 0) % x.ndim)
+    at = (axis or 0) % x.ndim
+    if not x.shape[at]:
+        return jnp.zeros((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]), x.dtype)
+    place = (slice(None),) * at
     taken: jax.Array = x.at[(*place, indices)].get(mode="promise_in_bounds", wrap_negative_indices=False)
     return taken
 

@@ -106,7 +106,7 @@ class FilledBatch:
     @property
     def form(self) -> Form:
         """What is known of it before the numbers are."""
-        return Form(self.tree, self.kinds, tuple(Sizes.of(rows) for rows in self.rows))
+        return Form(self.tree, self.kinds, tuple(Sizes(rows.nrows, rows.nvals) for rows in self.rows))
 
     def wanted(self, key: Key, plans: Callable[..., dict[str, Any]]) -> Any:
         """An array, or arrays by name, of the rows of one input."""
@@ -338,7 +338,7 @@ class CompiledProgram(Program):
     def _noted(self, kept: Any, slots: Any, numbers: Any, filled: FilledBatch, moved: list[Array]) -> Form:
         """The form of a batch, with what the function asks of its rows: found out by tracing it once."""
         form = filled.form
-        alike = form.tree, form.kinds, tuple((s.has_holes, s.came_padded) for s in form.sizes)
+        alike = form.tree, form.kinds
         noted = self._notes.get(alike)
         if noted is None:
             recorder = _Recorder(filled, self._backend.host_plan)
