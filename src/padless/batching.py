@@ -37,12 +37,14 @@ class Batch(NamedTuple):
         y: the targets, or None.
         weight: weights per row or per step, or None.
         rows: (B,) index of each row in the data, or None when they came in a stream.
+        room: the most rows and steps that any batch of the epoch has, where that is known.
     """
 
     x: Any
     y: Any = None
     weight: Any = None
     rows: Int | None = None
+    room: tuple[int, int] | None = None
 
     @property
     def nrows(self) -> int:
@@ -406,7 +408,8 @@ class Table:
             x = self.inputs.take(rows)
         y = None if self.targets is None else self.targets.take(rows)
         weight = None if self.weights is None else self.weights.take(rows)
-        return Batch(x, y, weight, rows)
+        room = None if self.max_tokens is None or not self.most_rows else (self.most_rows, self.max_tokens)
+        return Batch(x, y, weight, rows, room)
 
     @cached_property
     def _in_order(self) -> list[Int]:

@@ -303,7 +303,9 @@ class Trainer(Layer):
             "learning_rate": optimizer.learning_rate,
         }
         with self._lock:
-            made, found, y_pred = self._program(self._training_step, self._training_arrays)(numbers, _parts_of(batch))
+            made, found, y_pred = self._program(self._training_step, self._training_arrays)(
+                numbers, _parts_of(batch), batch.room
+            )
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
@@ -326,7 +328,7 @@ class Trainer(Layer):
     def _test_on(self, batch: Batch) -> None:
         if not self.built:
             self._build_on(batch)
-        _, found, y_pred = self._program(self._test_step, self._arrays)({}, _parts_of(batch))
+        _, found, y_pred = self._program(self._test_step, self._arrays)({}, _parts_of(batch), batch.room)
         self._count(batch, found, y_pred)
 
     def _count(self, batch: Batch, found: dict[str, Any], y_pred: Any) -> None:
@@ -681,16 +683,16 @@ class Trainer(Layer):
         for at, batch in enumerate(source.epoch()):
             told.tell("on_predict_batch_begin", at, {})
             with _rows_of_the_data(batch):
-                parts.append(self._predict_on(batch.x))
+                parts.append(self._predict_on(batch))
             self.last_batch_steps = batch.nsteps
             told.tell("on_predict_batch_end", at, {})
         told.tell("on_predict_end", {})
         return _form_of(x, several=isinstance(source, Table) and isinstance(source.inputs, tuple)).leave(_joined(parts))
 
-    def _predict_on(self, x: Any) -> Any:
+    def _predict_on(self, batch: Batch) -> Any:
         if not self.built:
-            self._build_on(Batch(x))
-        _, _, y = self._program(self._prediction, self._arrays)({}, (x, None, None))
+            self._build_on(batch)
+        _, _, y = self._program(self._prediction, self._arrays)({}, (batch.x, None, None), batch.room)
         return _on_host(y, self.backend)
 
     # ---- single batches
@@ -750,7 +752,7 @@ class Trainer(Layer):
         """
         table = self._source(x, None, None)
         assert isinstance(table, Table)
-        y = self._predict_on(table.batch(np.arange(table.nrows)).x)
+        y = self._predict_on(table.batch(np.arange(table.nrows)))
         return _form_of(x, several=isinstance(table.inputs, tuple)).leave(y)
 
     def _one_batch(self, x: Any, y: Any, weight: Any) -> Batch:

@@ -80,7 +80,7 @@ class FilledBatch:
                 explain("a batch", expected="as many rows in each part", got=f"{sorted(counts)}", fix="equal counts")
             )
         self.nrows = counts.pop()
-        self.capacity = capacity(self.nrows, _LEAST_ROWS) if room is None else room[0]
+        self.capacity = capacity(self.nrows if room is None else max(self.nrows, room[0]), _LEAST_ROWS)
         self.rows: list[FilledRows] = []
         self.leaves: list[np.ndarray[Any, Any]] = []
         kinds = []
