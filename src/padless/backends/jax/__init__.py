@@ -21,7 +21,7 @@ from jax import lax
 
 from padless.backends.base import Array, Backend, Cell, Step
 from padless.backends.jax import convolution, recurrent
-from padless.backends.jax.shapes import Planner
+from padless.backends.jax.shapes import Host
 from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
 from padless.ragged import Ragged
@@ -30,11 +30,14 @@ from padless.rows import RowPartition, Windows
 if TYPE_CHECKING:
     from padless.optimizers import Optimizer
 
-PLANS: Mapping[str, Planner] = {
-    "lanes": Planner(recurrent.lanes, per_step=("slots",), per_row=("lasts", "firsts")),
-    "separated": Planner(convolution.separated, per_step=("slots",), per_output=("windows",)),
+PLANS: Mapping[str, Callable[..., dict[str, Host]]] = {
+    "staircase": recurrent.staircase,
+    "separated": convolution.separated,
 }
-"""What `JaxBackend.plan` can make, by name."""
+"""What `JaxBackend.plan` can make, by name: function(partition, *arguments) to arrays, on the host.
+
+Without holes, their shapes depend on the numbers of rows and of steps and on the arguments alone.
+"""
 
 # Of the two settings the narrow one: only who names a 64-bit dtype gets it, where JAX would warn and give 32 bits.
 jax.config.update("jax_explicit_x64_dtypes", "allow")  # type: ignore[no-untyped-call]
@@ -132,7 +135,8 @@ class JaxBackend(Backend):
             )
         # A copy even where JAX could share the memory: its arrays never change, those of the host may.
         # Made now, also while a step is compiled: a weight that is made there must serve after it.
-        with jax.ensure_compile_time_eval():
+        # With the narrow setting, JAX rounds to 32 bits before it makes 64 of them.
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             return jnp.array(host.astype(host.dtype.newbyteorder("="), copy=False), dtype=dtype or host.dtype.name)
 
     def to_host(self, x: Array) -> np.ndarray[Any, Any]:
@@ -184,7 +188,7 @@ class JaxBackend(Backend):
             Arrays by name: bools, and int32 for all whole numbers.
         """
         key = (self.name, "plan", name, *arguments)
-        made = rows.moved(key, lambda: {k: self._index(a) for k, a in PLANS[name].make(rows, *arguments).items()})
+        made = rows.moved(key, lambda: {k: self._index(a) for k, a in PLANS[name](rows, *arguments).items()})
         return dict(made)
 
     def _index(self, host: np.ndarray[Any, Any]) -> Array:
@@ -242,7 +246,7 @@ class JaxBackend(Backend):
         reverse: bool = False,
         constants: tuple[Array, ...] = (),
     ) -> tuple[Array, tuple[Array, ...]]:
-        return recurrent.scan(step, x, self.plan(rows, "lanes", reverse) if rows.nvals else None, state, constants)
+        return recurrent.scan(step, x, self._staircase(rows, reverse), state, constants)
 
     def recur(
         self,
@@ -254,10 +258,14 @@ class JaxBackend(Backend):
         reverse: bool = False,
         constants: tuple[Array, ...] = (),
     ) -> tuple[Array, tuple[Array, ...]]:
-        kernel = recurrent.kernel_for(cell) if rows.nvals and not constants else None
-        if kernel is None:
-            return super().recur(cell, x, rows, state, reverse=reverse, constants=constants)
-        return kernel(cell, x, self.plan(rows, "lanes", reverse), state)
+        plan = self._staircase(rows, reverse)
+        kernel = recurrent.kernel_for(cell) if not constants else None
+        if kernel is None or plan is None:
+            return recurrent.scan(cell.step, x, plan, state, constants, cell.project)
+        return kernel(cell, x, plan, state)
+
+    def _staircase(self, rows: RowPartition, reverse: bool) -> dict[str, Array] | None:
+        return self.plan(rows, "staircase", reverse) if rows.nvals else None
 
     def convolve(
         self,
