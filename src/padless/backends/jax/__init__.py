@@ -135,8 +135,7 @@ class JaxBackend(Backend):
             )
         # A copy even where JAX could share the memory: its arrays never change, those of the host may.
         # Made now, also while a step is compiled: a weight that is made there must serve after it.
-        # With the narrow setting, JAX rounds to 32 bits before it makes 64 of them.
-        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        with jax.ensure_compile_time_eval():
             return jnp.array(host.astype(host.dtype.newbyteorder("="), copy=False), dtype=dtype or host.dtype.name)
 
     def to_host(self, x: Array) -> np.ndarray[Any, Any]:

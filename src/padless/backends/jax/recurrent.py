@@ -4,7 +4,7 @@ A compiled step must serve every batch of as many rows and steps, whatever their
 numbers alone, while how often a loop turns may depend on data. So the steps lie in time-major order, longest row first,
 and loops of fixed, falling widths run over the time steps at which at most that many rows are alive. Each turn reads
 as many slots as the loop is wide; where fewer rows are alive, the slots behind them belong to the next time step,
-and what is computed for them counts for nothing. On BBC news in batches of 32, 79 % of the computed slots are live.
+and what is computed for them counts for nothing. On BBC news in batches of 32, 74 % of the computed slots are live.
 
 The part of a formula that needs no state is one product over all steps beforehand. LSTM, GRU and SimpleRNN have
 backward passes by hand, in which the gradients by weights are one product afterwards. Of any other cell the states
@@ -33,7 +33,10 @@ Result = tuple[Array, Arrays]
 
 
 def widths(count: int) -> tuple[int, ...]:
-    """The widths of the loops: halves down to an eighth of the rows, then quarters; each loop is compiled by itself.
+    """The widths of the loops: all rows, half of them, then quarters of that.
+
+    Each loop is compiled by itself, and more of them made a training step no faster: for an LSTM of 64 units both ways
+    on 32 news articles, three take 2.4 s of CPU time to compile, four 3.5 s, six 5.6 s.
 
     Args:
         count: B, above 0.
@@ -43,12 +46,12 @@ def widths(count: int) -> tuple[int, ...]:
 
     Example:
         >>> widths(32), widths(256)
-        ((32, 16, 8, 4), (256, 128, 64, 32, 8, 2))
+        ((32, 16, 4), (256, 128, 32, 8, 2))
     """
     found, width = [count], count // 2
     while width > 1:
         found.append(width)
-        width //= 2 if width * 4 >= count else 4
+        width //= 4
     return tuple(found)
 
 
@@ -410,7 +413,7 @@ def _loop_backward(kind: str, kept: tuple[Any, ...], gradients: Result) -> tuple
     factors = formula.factors(buffers, before)
 
     def turn(at: Array, alive: Array, carry: Arrays, buffers: Arrays) -> tuple[Arrays, Arrays]:
-        width = alive.shape[0]
+        width = len(alive)
         by_h = carry[0] + _read(by_y, at, width)
         by_parts, by_state = formula.backward((by_h, *carry[1:]), tuple(_read(f, at, width) for f in factors))
         written = (_write_live(b, v, at, alive) for b, v in zip(buffers, by_parts, strict=True))
