@@ -827,21 +827,24 @@ def _parts_of(batch: Batch) -> Parts:
     return batch.x, batch.y, batch.weight
 
 
+_BOOKKEEPING = frozenset(
+    "built compiled history iterations last_batch_steps stop_training "
+    "_class_weight _first_spec _learning_rate _metrics _seed".split()
+)
+"""Attributes that change while a model trains and that no step reads."""
+
+
 def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
     """What a compiled step takes for fixed: loss, optimizer, and the plain attributes of these and of all layers."""
-    return (
-        trainer.loss,
-        _plain_attributes(trainer.optimizer, ("iterations", "_learning_rate")),
-        _plain_attributes(trainer, ("name", "stop_training", "last_batch_steps", "_seed", "built", "compiled")),
-        *(_plain_attributes(layer, ()) for _, layer in trainer.inner_layers()),
-    )
+    inner = [layer for _, layer in trainer.inner_layers()]
+    return tuple(_plain_attributes(thing) for thing in (trainer.loss, trainer.optimizer, trainer, *inner))
 
 
-def _plain_attributes(thing: Any, apart: tuple[str, ...]) -> tuple[Any, ...]:
+def _plain_attributes(thing: Any) -> tuple[Any, ...]:
     if thing is None:
         return ()
-    plain = (bool, int, float, str, tuple, type(None))
-    return (thing, *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in apart))
+    plain = (bool, int, float, str, tuple)
+    return (thing, *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in _BOOKKEEPING))
 
 
 def _step_shape(value: Any) -> tuple[int, ...]:
