@@ -119,6 +119,14 @@ def test_arrays_come_and_go(name: str, dtype: str) -> None:
 
 
 @all_backends
+def test_numbers_of_64_bits_keep_them(name: str) -> None:
+    backend = backends.get(name)
+    for host in (np.array([0.1, 1e-300]), np.array([2**40 + 1, -(2**62) - 3])):
+        for dtype in (None, host.dtype.name):
+            np.testing.assert_array_equal(backend.to_host(backend.asarray(host, dtype)), host)
+
+
+@all_backends
 def test_lists_numbers_and_foreign_byte_orders_become_arrays(name: str) -> None:
     backend = backends.get(name)
     assert backend.to_host(backend.asarray([[1, 2]])).tolist() == [[1, 2]]

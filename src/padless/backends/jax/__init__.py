@@ -133,7 +133,8 @@ class JaxBackend(Backend):
         # A copy even where JAX could share the memory: its arrays never change, those of the host may.
         # Made now, also while a step is compiled: a weight that is made there must serve after it.
         with jax.ensure_compile_time_eval():
-            return jnp.array(host.astype(host.dtype.newbyteorder("="), copy=False), dtype=dtype or host.dtype.name)
+            # Not jnp.array: it brings 64-bit numbers to 32 bits first, and then calls them 64 bits wide.
+            return jnp.asarray(np.array(host, dtype=host.dtype.newbyteorder("=")), dtype=dtype or host.dtype.name)
 
     def to_host(self, x: Array) -> np.ndarray[Any, Any]:
         found = _concrete(x)
