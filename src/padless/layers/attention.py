@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from padless import activations, constraints, initializers, random, regularizers
-from padless.errors import ArgumentError, DataError, NotThereYetError, ShapeError, explain
+from padless.errors import ArgumentError, DataError, NotThereYetError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import positive, require_features, require_rank
 from padless.ragged import Ragged
@@ -32,11 +32,12 @@ class _Projection(Layer):
         Args:
             spec: not read: the shapes are known.
         """
-        for name, shape in (("kernel", (*self.inner, *self.outer)), ("bias", self.outer)):
-            setattr(self, name, None)
-            if name == "kernel" or self.options["use_bias"]:
-                start, rule, limit = (self.options[f"{name}_{what}"] for what in ("initializer", "regularizer", "constraint"))
-                setattr(self, name, self.add_weight(name, shape, start, regularizer=rule, constraint=limit))
+        self.kernel = self._weight("kernel", (*self.inner, *self.outer))
+        self.bias = self._weight("bias", self.outer) if self.options["use_bias"] else None
+
+    def _weight(self, name: str, shape: tuple[int, ...]) -> Array:
+        start, rule, limit = (self.options[f"{name}_{what}"] for what in ("initializer", "regularizer", "constraint"))
+        return self.add_weight(name, shape, start, regularizer=rule, constraint=limit)
 
     def call(self, x: Array) -> Array:
         """Project.

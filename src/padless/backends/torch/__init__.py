@@ -215,9 +215,7 @@ class TorchBackend(Backend):
         seed: tuple[int, ...] = (),
     ) -> Array:
         if dropout:  # torch's kernel draws by a generator of its own
-            return super().attention(
-                q, k, v, rows, value_rows, scale=scale, causal=causal, dropout=dropout, seed=seed
-            )
+            return super().attention(q, k, v, rows, value_rows, scale=scale, causal=causal, dropout=dropout, seed=seed)
         return attention.attend(attention.plan(self, rows, value_rows), q, k, v, scale=scale, causal=causal)
 
     def convolve_dense(
