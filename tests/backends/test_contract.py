@@ -40,6 +40,7 @@ COMPARED = {
     "segment_max",
     "recur",
     "convolve",
+    "attention",
     "scan",
     "convolve_dense",
     "compile",

@@ -83,10 +83,10 @@ def test_lanes_of_news_articles_are_nearly_full_and_of_few_shapes() -> None:
 
 @pytest.mark.parametrize("name", sorted(PLANS))
 def test_plans_say_which_of_their_arrays_grow_with_a_batch(name: str) -> None:
-    arguments = {"lanes": (False,), "separated": (3, 2, 1, "valid")}[name]
+    arguments: dict[str, Any] = {"lanes": (False,), "separated": (3, 2, 1, "valid"), "bounds": ()}
     rows = RowPartition.from_lengths([9, 0, 40, 3])
     planner, outputs = PLANS[name], rows.window_rows(3, 2).nvals
-    plan = planner.make(rows, *arguments)
+    plan = planner.make(rows, *arguments[name])
     sizes = {**dict.fromkeys(planner.per_step, rows.nvals), **dict.fromkeys(planner.per_row, rows.nrows)}
     sizes |= dict.fromkeys(planner.per_output, outputs)
     assert {key: len(plan[key]) for key in sizes} == sizes
