@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -37,6 +38,10 @@ class _Projection(Layer):
 
     def _weight(self, name: str, shape: tuple[int, ...]) -> Array:
         start, rule, limit = (self.options[f"{name}_{what}"] for what in ("initializer", "regularizer", "constraint"))
+        if name == "kernel" and isinstance(start, initializers.VarianceScaling):
+            start = copy.copy(start)
+            if start.input_axes is None or start.output_axes is None:
+                start.input_axes, start.output_axes = range(len(self.inner)), range(len(self.inner), len(shape))
         return self.add_weight(name, shape, start, regularizer=rule, constraint=limit)
 
     def call(self, x: Array) -> Array:
