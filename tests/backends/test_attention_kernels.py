@@ -98,7 +98,7 @@ def test_it_equals_the_default_on_torch(
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_many_short_rows_share_calls_on_torch(causal: bool) -> None:
+def test_rows_of_about_one_length_share_calls_on_torch(causal: bool) -> None:
     numbers = np.random.default_rng(0)
     rows, value_rows = (RowPartition.from_lengths(numbers.integers(0, 40, 100)) for _ in range(2))
     arrays = drawn(rows, value_rows)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 Tensor = torch.Tensor
 
-# So many rows are worth a call each; of more, those that are about as long share one.
-_CALLS = 64
-_UNIT = 16
+# Rows whose lengths, rounded up to a multiple of this, are the same share a call. Forward and backward with 4 heads of
+# 32 on one core, for multiples of 1, 16, 32, 64 and all in one call: 32 news articles of up to 1,024 words 294, 268,
+# 232, 213 and 836 ms; 256 texts of 5 to 40 words 76, 25, 31, 43 and 44 ms.
+_UNIT = 32
 
 
 class Group(NamedTuple):
@@ -65,9 +66,8 @@ def plan(backend: TorchBackend, rows: RowPartition, value_rows: RowPartition) ->
 
 def _plan(backend: TorchBackend, rows: RowPartition, value_rows: RowPartition) -> Plan:
     lengths, value_lengths = rows.row_lengths, value_rows.row_lengths
-    unit = 1 if rows.nrows <= _CALLS else _UNIT
     full = np.nonzero((lengths > 0) & (value_lengths > 0))[0]
-    kinds = np.stack([-(-lengths // unit), -(-value_lengths // unit)], axis=1)
+    kinds = np.stack([-(-lengths // _UNIT), -(-value_lengths // _UNIT)], axis=1)
     groups, places, done = [], np.full(rows.nvals, -1), 0
     for kind in np.unique(kinds[full], axis=0):
         picked = full[(kinds[full] == kind).all(axis=1)]
