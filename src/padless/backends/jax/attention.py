@@ -28,7 +28,8 @@ Array = jax.Array
 Bounds = dict[str, Array]
 
 # Blocks of 64 queries and 128 keys with 4 heads of 32: forward and backward of 12,000 steps of BBC news take 79 and 180
-# ms, with 128 x 128 118 and 236, with 32 x 128 108 and 230, with 256 x 256 120 and 249 (two busy cores).
+# ms, with 128 x 128 118 and 236, with 32 x 128 108 and 230, with 256 x 256 120 and 249 (two busy cores). Blocks of this
+# size keep one core at its speed of matrix products; XLA shares larger ones among cores, and loses more than it gains.
 _QUERIES, _KEYS, _LEAST = 64, 128, 16
 
 # Which axes two blocks (H, a, b) are multiplied along, for each head.
