@@ -37,6 +37,7 @@ class Case:
         holes: what a masked step in the middle of a row is.
         states: widths of the initial states that the call gets.
         length: of an output row, given that of the input row; None where it is kept.
+        alike: whether several inputs need the same rows.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Case:
     holes: Holes = "skipped"
     states: tuple[int, ...] = ()
     length: Callable[[int], int] | None = None
+    alike: bool = True
 
 
 def _valid(size: int, stride: int = 1) -> Callable[[int], int]:
@@ -127,6 +129,26 @@ class OwnCell(Layer):
     def call(self, x: Any, states: Any) -> Any:
         h = states[0] * self.decay + x @ self.kernel
         return h, [h]
+
+
+@padless.register
+class OwnAttention(Layer):
+    """Attends within a row, or to the first half of it: rows of another length, and none for rows of one step."""
+
+    view = "ragged"
+
+    def __init__(self, causal: bool = False, half: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.causal = causal
+        self.half = half
+        self.attend = layers.MultiHeadAttention(2, 3, dtype=kwargs.get("dtype"))
+
+    def call(self, x: Any) -> Any:
+        value = x
+        if self.half:
+            rows, index = x.rows.select(x.rows.ranks < x.rows.row_lengths[x.rows.value_rowids] // 2)
+            value = padless.Ragged(self.xp.take(x.values, self.backend.asarray(index), axis=0), rows)
+        return self.attend(x, value, use_causal_mask=self.causal)
 
 
 # ---- the table
@@ -321,6 +343,32 @@ def _windows() -> list[Case]:
     ]
 
 
+def _attention() -> list[Case]:
+    options: list[tuple[str, dict[str, Any], tuple[tuple[int, ...], ...]]] = [
+        ("", {}, ((4,), (4,))),
+        ("-another key", {"value_dim": 5}, ((4,), (3,), (2,))),
+        ("-no bias, gate", {"value_dim": 2, "use_bias": False, "use_gate": True}, ((4,), (3,))),
+        ("-output_shape", {"output_shape": (2, 3)}, ((4,), (4,))),
+        ("-dropout", {"dropout": 0.4, "seed": 1}, ((4,), (4,))),
+    ]
+    return [
+        *(
+            Case(
+                f"MultiHeadAttention{suffix}",
+                lambda d, o=arguments: layers.MultiHeadAttention(2, 3, dtype=d, **o),
+                "kept",
+                inputs=inputs,
+                alike=False,
+            )
+            for suffix, arguments, inputs in options
+        ),
+        Case("own-self-attention", lambda d: OwnAttention(dtype=d), "kept"),
+        Case("own-self-attention, causal", lambda d: OwnAttention(causal=True, dtype=d), "kept"),
+        Case("own-attention to other rows", lambda d: OwnAttention(half=True, dtype=d), "kept"),
+        Case("own-attention to other rows, causal", lambda d: OwnAttention(True, True, dtype=d), "kept"),
+    ]
+
+
 def _ending() -> list[Case]:
     return [
         Case("GlobalMaxPooling1D", lambda d: layers.GlobalMaxPooling1D(dtype=d), "end"),
@@ -376,7 +424,15 @@ def _own() -> list[Case]:
     ]
 
 
-CASES: tuple[Case, ...] = (*_per_step(), *_merging(), *_recurrent(), *_windows(), *_ending(), *_own())
+CASES: tuple[Case, ...] = (
+    *_per_step(),
+    *_merging(),
+    *_recurrent(),
+    *_windows(),
+    *_attention(),
+    *_ending(),
+    *_own(),
+)
 
 NO_CASE = {"Layer": "the base class of all layers: it computes nothing"}
 """Public layer classes without a case, and why."""

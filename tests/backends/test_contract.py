@@ -39,6 +39,7 @@ COMPARED = {
     "segment_max",
     "recur",
     "convolve",
+    "attention",
     "scan",
     "convolve_dense",
     "compile",
@@ -115,6 +116,14 @@ def test_arrays_come_and_go(name: str, dtype: str) -> None:
     assert backend.dtype_name(backend.asarray(host, "float32")) == "float32"
     assert backend.dtype_name(backend.asarray(backend.asarray(host), "float32")) == "float32"
     assert not backend.is_array("text")
+
+
+@all_backends
+def test_numbers_of_64_bits_keep_them(name: str) -> None:
+    backend = backends.get(name)
+    for host in (np.array([0.1, 1e-300]), np.array([2**40 + 1, -(2**62) - 3])):
+        for dtype in (None, host.dtype.name):
+            np.testing.assert_array_equal(backend.to_host(backend.asarray(host, dtype)), host)
 
 
 @all_backends

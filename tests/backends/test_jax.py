@@ -96,7 +96,7 @@ def test_the_slots_of_news_articles_are_nearly_all_live() -> None:
 @pytest.mark.parametrize("name", sorted(PLANS))
 def test_plans_of_as_many_rows_and_steps_have_the_same_shapes(name: str) -> None:
     table = [(size, *rest) for size in (1, 3, 4) for rest in ((1, 1, "same"), (2, 1, "same"), (1, 3, "causal"))]
-    arguments = {"staircase": [(False,), (True,)], "separated": table}[name]
+    arguments = {"bounds": [()], "staircase": [(False,), (True,)], "separated": table}[name]
     for given_ in arguments:
         shapes = set()
         for kind in (RowPartition, Filled):

@@ -339,6 +339,59 @@ class Backend(ABC):
         ]
         return xp.concat(parts, axis=1), made
 
+    def attention(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        rows: RowPartition,
+        value_rows: RowPartition,
+        *,
+        scale: float,
+        causal: bool = False,
+        dropout: float = 0.0,
+        seed: tuple[int, ...] = (),
+    ) -> Array:
+        """Let the steps of every row attend to those of the row with the same number: softmax(scale q k^T) v.
+
+        Args:
+            q: (N, H, K) queries.
+            k: (M, H, K) keys.
+            v: (M, H, V) values.
+            rows: partition of the queries, into B rows.
+            value_rows: partition of keys and values, into B rows.
+            scale: of the scores.
+            causal: whether the i-th step of a row sees only the first i of the other.
+            dropout: share of the probabilities that is zeroed; the others grow by 1 / (1 - dropout).
+            seed: of that. What is drawn for a row depends on neither rows behind it nor their lengths.
+
+        Returns:
+            (N, H, V); 0 where there is nothing to attend to.
+        """
+        xp = self.xp
+        made = [q[:0] @ xp.zeros((q.shape[2], v.shape[2]), dtype=q.dtype, device=self.device_of(q))]
+        splits, value_splits = rows.row_splits.tolist(), value_rows.row_splits.tolist()
+        for row in range(rows.nrows):
+            # Of one row: (H, n, K), (H, m, K), (H, m, V).
+            own, keys, values = (
+                xp.permute_dims(x[at[row] : at[row + 1]], (1, 0, 2))
+                for x, at in ((q, splits), (k, value_splits), (v, value_splits))
+            )
+            heads, n, m = own.shape[0], own.shape[1], keys.shape[1]
+            if not m:
+                made.append(xp.zeros((n, heads, v.shape[2]), dtype=q.dtype, device=self.device_of(q)))
+                continue
+            scores = scale * (own @ xp.permute_dims(keys, (0, 2, 1)))
+            if causal:
+                scores = xp.where(self.asarray(np.tri(n, m, dtype=np.bool_)), scores, -xp.inf)
+            shares = xp.exp(scores - xp.max(scores, axis=-1, keepdims=True))
+            shares = shares / xp.sum(shares, axis=-1, keepdims=True)
+            if dropout:
+                kept = self.random_uniform((*seed, row), (heads, n, m), "float32") >= dropout
+                shares = xp.where(kept, shares / (1 - dropout), xp.zeros_like(shares))
+            made.append(xp.permute_dims(shares @ values, (1, 0, 2)))
+        return xp.concat(made)
+
     @abstractmethod
     def convolve_dense(
         self, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, groups: int

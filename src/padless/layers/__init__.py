@@ -10,6 +10,7 @@ from padless.layers.activations import LeakyReLU as LeakyReLU
 from padless.layers.activations import PReLU as PReLU
 from padless.layers.activations import ReLU as ReLU
 from padless.layers.activations import Softmax as Softmax
+from padless.layers.attention import MultiHeadAttention as MultiHeadAttention
 from padless.layers.convolution import Conv1D as Conv1D
 from padless.layers.convolution import Conv2D as Conv2D
 from padless.layers.dense import Dense as Dense

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from padless.backends.base import Array, Backend, Cell
-from padless.backends.torch import convolution, recurrent
+from padless.backends.torch import attention, convolution, recurrent
 from padless.errors import DTypeError, explain
 from padless.rows import RowPartition
 
@@ -200,6 +200,23 @@ class TorchBackend(Backend):
         if fast is not None:
             return fast
         return super().convolve(x, rows, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)
+
+    def attention(
+        self,
+        q: Array,
+        k: Array,
+        v: Array,
+        rows: RowPartition,
+        value_rows: RowPartition,
+        *,
+        scale: float,
+        causal: bool = False,
+        dropout: float = 0.0,
+        seed: tuple[int, ...] = (),
+    ) -> Array:
+        if dropout:  # torch's kernel draws by a generator of its own
+            return super().attention(q, k, v, rows, value_rows, scale=scale, causal=causal, dropout=dropout, seed=seed)
+        return attention.attend(attention.plan(self, rows, value_rows), q, k, v, scale=scale, causal=causal)
 
     def convolve_dense(
         self, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, groups: int

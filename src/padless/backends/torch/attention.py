@@ -1,0 +1,142 @@
+"""Attention within rows, for PyTorch: torch's own kernel on groups of rows of about the same length."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from padless.rows import RowPartition
+
+if TYPE_CHECKING:
+    from padless.backends.torch import TorchBackend
+
+Tensor = torch.Tensor
+
+# Rows whose lengths, rounded up to a multiple of this, are the same share a call. Forward and backward with 4 heads of
+# 32 on one core, for multiples of 1, 16, 32, 64 and all in one call: 32 news articles of up to 1,024 words 294, 268,
+# 232, 213 and 836 ms; 256 texts of 5 to 40 words 76, 25, 31, 43 and 44 ms.
+_UNIT = 32
+
+
+class Group(NamedTuple):
+    """Rows that share a call.
+
+    Attributes:
+        queries: (G, n) the query at each place; N where the row has ended. A slice where one row is all.
+        keys: (G, m) the key at each place; M where the row has ended. A slice where one row is all.
+        mask: (G, 1, 1, m) where there is a key; None where all rows are full.
+    """
+
+    queries: Any
+    keys: Any
+    mask: Tensor | None
+
+
+class Plan(NamedTuple):
+    """How the rows of a batch are handed to the kernel.
+
+    Attributes:
+        groups: of rows that have queries and keys.
+        places: (N,) where each query's answer stands when those of all groups are laid end to end; the place behind
+            them for a query without keys.
+    """
+
+    groups: list[Group]
+    places: Tensor
+
+
+def plan(backend: TorchBackend, rows: RowPartition, value_rows: RowPartition) -> Plan:
+    """Group the rows of a batch by length; made once per batch.
+
+    Args:
+        backend: moves the index arrays.
+        rows: partition of the queries.
+        value_rows: partition of the keys.
+
+    Returns:
+        The plan.
+    """
+    key = (backend.name, str(backend.device), "attention", value_rows.row_splits.tobytes())
+    found: Plan = rows.moved(key, lambda: _plan(backend, rows, value_rows))
+    return found
+
+
+def _plan(backend: TorchBackend, rows: RowPartition, value_rows: RowPartition) -> Plan:
+    lengths, value_lengths = rows.row_lengths, value_rows.row_lengths
+    full = np.nonzero((lengths > 0) & (value_lengths > 0))[0]
+    kinds = np.stack([-(-lengths // _UNIT), -(-value_lengths // _UNIT)], axis=1)
+    groups, places, done = [], np.full(rows.nvals, -1), 0
+    for kind in np.unique(kinds[full], axis=0):
+        picked = full[(kinds[full] == kind).all(axis=1)]
+        queries, keys = _table(rows, picked), _table(value_rows, picked)
+        live = queries < rows.nvals
+        places[queries[live]] = done + np.nonzero(live.reshape(-1))[0]
+        done += queries.size
+        ended = keys == value_rows.nvals
+        mask = backend.asarray(~ended[:, None, None]) if ended.any() else None
+        if len(picked) == 1:
+            groups.append(Group(_slice(queries), _slice(keys), mask))
+        else:
+            groups.append(Group(backend.asarray(queries), backend.asarray(keys), mask))
+    places[places < 0] = done
+    return Plan(groups, backend.asarray(places))
+
+
+def _table(rows: RowPartition, picked: Any) -> Any:
+    """(G, L) the steps of some rows; N where a row has ended."""
+    lengths = rows.row_lengths[picked][:, None]
+    ranks = np.arange(lengths.max())
+    return np.where(ranks < lengths, rows.row_splits[:-1][picked][:, None] + ranks, rows.nvals)
+
+
+def _slice(steps: Any) -> slice:
+    return slice(int(steps[0, 0]), int(steps[0, -1]) + 1)
+
+
+def attend(layout: Plan, q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool) -> Tensor:
+    """Attend within rows.
+
+    Args:
+        layout: the plan.
+        q: (N, H, K).
+        k: (M, H, K).
+        v: (M, H, V).
+        scale: of the scores.
+        causal: whether the i-th step of a row sees only the first i of the other.
+
+    Returns:
+        (N, H, V).
+    """
+    shared = any(not isinstance(group.queries, slice) for group in layout.groups)
+    spare_q, spare_k, spare_v = (_with_spare(x) if shared else x for x in (q, k, v))
+    made = []
+    for queries, keys, mask in layout.groups:
+        if isinstance(queries, slice):
+            own, key, value = q[None, queries], k[None, keys], v[None, keys]
+        else:
+            own, key, value = _rows(spare_q, queries), _rows(spare_k, keys), _rows(spare_v, keys)
+        if mask is not None and causal:
+            mask = mask & torch.ones(own.shape[1], key.shape[1], dtype=torch.bool, device=q.device).tril()
+        y = functional.scaled_dot_product_attention(
+            own.transpose(1, 2),
+            key.transpose(1, 2),
+            value.transpose(1, 2),
+            attn_mask=mask,
+            is_causal=causal and mask is None,
+            scale=scale,
+        )
+        made.append(y.transpose(1, 2).reshape(-1, *v.shape[1:]))
+    # The last is the answer to queries without keys.
+    made.append(v.new_zeros((1, *v.shape[1:])))
+    return torch.cat(made).index_select(0, layout.places)
+
+
+def _with_spare(x: Tensor) -> Tensor:
+    return torch.cat([x, x.new_zeros((1, *x.shape[1:]))])
+
+
+def _rows(x: Tensor, table: Tensor) -> Tensor:
+    return x.index_select(0, table.reshape(-1)).reshape(*table.shape, *x.shape[1:])
