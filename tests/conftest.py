@@ -37,6 +37,14 @@ settings.register_profile("thorough", max_examples=500, print_blob=True, **_comm
 settings.load_profile("fast")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of a layer on JAX go to one worker, which compiles it once for all of them."""
+    for item in items:
+        parameters = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
+        if parameters and "jax" in parameters.values() and "case" in parameters:
+            item.add_marker(pytest.mark.xdist_group(parameters["case"].name))
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test once per installed backend; gives its name."""

@@ -30,7 +30,7 @@ Bounds = dict[str, Array]
 # Blocks of 64 queries and 128 keys with 4 heads of 32: forward and backward of 12,000 steps of BBC news take 79 and 180
 # ms, with 128 x 128 118 and 236, with 32 x 128 108 and 230, with 256 x 256 120 and 249 (two busy cores). Blocks of this
 # size keep one core at its speed of matrix products; XLA shares larger ones among cores, and loses more than it gains.
-_QUERIES, _KEYS, _LEAST = 64, 128, 16
+QUERIES, KEYS, _LEAST = 64, 128, 16
 
 # Which axes two blocks (H, a, b) are multiplied along, for each head.
 _ROWS = (((2,), (2,)), ((0,), (0,)))
@@ -90,12 +90,12 @@ def attend(
         (N, H, V).
     """
     count = rows["starts"].shape[0]
-    how = _How(scale, causal, rate, _block(q.shape[0], count, _QUERIES), _block(k.shape[0], count, _KEYS))
+    how = _How(scale, causal, rate, block(q.shape[0], count, QUERIES), block(k.shape[0], count, KEYS))
     key = jnp.stack(key_of(seed)) if rate else jnp.zeros(2, jnp.uint32)
     return _attend(how, q, k, v, rows, value_rows, key)
 
 
-def _block(steps: int, rows: int, most: int) -> int:
+def block(steps: int, rows: int, most: int) -> int:
     """Steps of a block: about those of a row, a power of two."""
     return min(max(1 << (-(-steps // rows) - 1).bit_length(), _LEAST), most)
 
