@@ -76,7 +76,7 @@ class Trainer(Layer):
         """Say how to train.
 
         Args:
-            optimizer: a name such as "adam", or an optimizer.
+            optimizer: a name such as "adam", or an optimizer; on JAX also one of optax.
             loss: a name such as "sparse_categorical_crossentropy", a loss, or a function of targets and predictions.
             loss_weights: for models with several outputs; not there yet.
             metrics: names such as "accuracy", metrics, or functions; they count every live step once.
@@ -104,7 +104,7 @@ class Trainer(Layer):
                     explain(f"compile({what}=...)", expected="a list", got=repr(given), fix=f"{what}=[{given!r}]")
                 )
         self.run_eagerly = run_eagerly
-        self.optimizer = optimizers.get(optimizer)
+        self.optimizer = optimizers.get(optimizer, self.backend)
         self.loss = None if loss is None else losses.get(loss)
         self._metric_specs = [(m, False) for m in metrics or ()] + [(m, True) for m in weighted_metrics or ()]
         for spec, _ in self._metric_specs:
@@ -112,7 +112,7 @@ class Trainer(Layer):
         self._metrics = None
         self.compiled = True
         self.compile_arguments = {
-            "optimizer": optimizer,
+            "optimizer": self.optimizer.for_file(optimizer),
             "loss": loss,
             "metrics": list(metrics or ()),
             "weighted_metrics": list(weighted_metrics or ()),
@@ -215,8 +215,7 @@ class Trainer(Layer):
                     arrays["weights"],
                     gradients,
                     arrays["slots"],
-                    numbers["learning_rate"],
-                    numbers["iteration"],
+                    **{name: number for name, number in numbers.items() if name != "seed"},
                 )
                 return {"weights": self._constrained(weights), "fixed": states, "slots": slots}
 
@@ -269,8 +268,7 @@ class Trainer(Layer):
             )
         with self.backend.no_gradient():
             self.optimizer.prepare(self.backend, arrays["weights"])
-        kept = {name: {path: slot[path] for path in arrays["weights"]} for name, slot in self.optimizer.slots.items()}
-        return {**arrays, "slots": kept}
+        return {**arrays, "slots": self.optimizer.held(arrays["weights"])}
 
     def _program(self, step: Callable[..., Any], collect: Callable[[], dict[str, Any]]) -> Program:
         """The program of a step; a new one after something was changed that is fixed where steps are compiled."""
@@ -297,19 +295,14 @@ class Trainer(Layer):
             )
         if not self.built:
             self._build_on(batch)
-        numbers = {
-            "seed": self._seed,
-            "iteration": optimizer.iterations,
-            "learning_rate": optimizer.learning_rate,
-        }
+        numbers = {"seed": self._seed, **optimizer.numbers()}
         with self._lock:
             made, found, y_pred = self._program(self._training_step, self._training_arrays)(numbers, _parts_of(batch))
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
                 layer.__dict__[name] = array
-            for name, slot in made["slots"].items():
-                optimizer.slots[name].update(slot)
+            optimizer.keep(made["slots"])
         if not bool(self.backend.to_host(found["fine"])):
             raise NumericError(self._numeric_error(batch, place))
         optimizer.iterations += 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from padless.errors import ArgumentError, explain
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -427,6 +428,27 @@ class Backend(ABC):
     def assumed(self) -> Array | None:
         """Whether all that was assumed since the last call is true: one bool; None where nothing was."""
         return None
+
+    def transforming(self, transformation: Any) -> Optimizer:
+        """Make an optimizer of a transformation of optax.
+
+        Args:
+            transformation: has init(weights) and update(gradients, state, weights).
+
+        Returns:
+            The optimizer.
+
+        Raises:
+            ArgumentError: where arrays are not those of JAX.
+        """
+        raise ArgumentError(
+            explain(
+                f"optimizer={type(transformation).__name__}(...)",
+                expected=f"one of padless's own on the backend {self.name!r}",
+                got="a transformation of JAX arrays, such as optax has",
+                fix='padless.set_backend("jax") before making the model; or optimizer="adam"',
+            )
+        )
 
     def update(
         self,

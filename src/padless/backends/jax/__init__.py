@@ -344,6 +344,11 @@ class JaxBackend(Backend):
     def assumed(self) -> Array | None:
         return compiled.assumed()
 
+    def transforming(self, transformation: Any) -> Optimizer:
+        from padless.backends.jax.optax import Transformation
+
+        return Transformation(transformation)
+
     def update(
         self,
         optimizer: Optimizer,
