@@ -18,6 +18,7 @@ from padless.errors import ArgumentError, explain
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
+    from padless.function import FunctionBatch, ModelFunction
     from padless.optimizers import Optimizer
 
 Array = Any
@@ -428,6 +429,36 @@ class Backend(ABC):
     def assumed(self) -> Array | None:
         """Whether all that was assumed since the last call is true: one bool; None where nothing was."""
         return None
+
+    def purely(self, run: Callable[[Array | None], Any], x: Any, live: Array | None) -> Any:
+        """Call a model inside of a function that may be compiled.
+
+        Args:
+            run: gets `live`, or what the backend knows in its place.
+            x: the input.
+            live: (B,) bool, False for rows that only fill the batch up; None where that is not said.
+
+        Returns:
+            What `run` returns.
+        """
+        return run(live)
+
+    def function_batch(
+        self, function: ModelFunction, parts: tuple[Any, Any, Any], also: Callable[[Any, Any], Any] | None
+    ) -> FunctionBatch:
+        """Make a batch for a function of the user's.
+
+        Args:
+            function: the model.
+            parts: input, targets and weights on the host: trees of Ragged, arrays (B, ...) and None.
+            also: as in `ModelFunction.batch`.
+
+        Returns:
+            The batch.
+        """
+        from padless.function import FunctionBatch
+
+        return FunctionBatch.on(self, parts)
 
     def transforming(self, transformation: Any) -> Optimizer:
         """Make an optimizer of a transformation of optax.

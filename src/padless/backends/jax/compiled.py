@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from padless.backends.base import Program
-from padless.backends.jax.filled import FilledRows, Path, Sizes, TracedRows, capacity, follow
+from padless.backends.jax.filled import FilledRows, Path, Sizes, Source, TracedRows, capacity, follow
 from padless.errors import DataError, explain
 from padless.ragged import Ragged
 from padless.rows import RowPartition
@@ -150,6 +150,9 @@ def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 class _Recorder:
     """Gives arrays of a batch at hand, and notes what was asked."""
 
+    live: Any = None
+    counts: Any = None
+
     def __init__(self, batch: FilledBatch, plans: Callable[..., dict[str, Any]]) -> None:
         self.batch, self.plans = batch, plans
         self.wanted: dict[Key, None] = {}
@@ -165,12 +168,15 @@ class _Recorder:
         return self.batch.number(input_name, path, name)
 
 
-class _NotNoted(Exception):
+class NotNoted(Exception):
     """The function asks for something that it did not ask for when it was traced first."""
 
 
-class _Given:
+class Given:
     """Gives the arrays that came into a compiled function."""
+
+    live: Any = None
+    counts: Any = None
 
     def __init__(self, form: Form, arrays: list[Any]) -> None:
         self.arrays = dict(zip(form.wanted, arrays, strict=True))
@@ -179,13 +185,57 @@ class _Given:
     def array(self, input_name: int, path: Path, how: str, name: str, arguments: tuple[Hashable, ...]) -> Any:
         key = (input_name, path, how, name, arguments)
         if key not in self.arrays:
-            raise _NotNoted
+            raise NotNoted
         return self.arrays[key]
 
     def number(self, input_name: int, path: Path, name: str) -> int:
         if (input_name, path, name) not in self.numbers:
-            raise _NotNoted
+            raise NotNoted
         return self.numbers[(input_name, path, name)]
+
+
+class Notes:
+    """What a function asks of the rows of batches, found out by tracing it once for each kind of batch.
+
+    Args:
+        backend: JAX.
+    """
+
+    def __init__(self, backend: JaxBackend) -> None:
+        self._backend = backend
+        self._known: dict[Any, Form] = {}
+
+    def form(self, filled: FilledBatch, trace: Callable[[Form, Source], None]) -> Form:
+        """The form of a batch, with what the function asks of its rows.
+
+        Args:
+            filled: the batch.
+            trace: traces the function with the rows of a source that notes what it is asked for.
+
+        Returns:
+            The form.
+        """
+        form = filled.form
+        alike = form.tree, form.kinds, tuple((s.has_holes, s.came_padded) for s in form.sizes)
+        noted = self._known.get(alike)
+        if noted is None:
+            recorder = _Recorder(filled, self._backend.host_plan)
+            trace(form, recorder)
+            noted = self._known[alike] = form._replace(
+                wanted=tuple(recorder.wanted), numbers=tuple((key, 0) for key in recorder.numbers)
+            )
+        return form._replace(wanted=noted.wanted, numbers=tuple((key, filled.number(*key)) for key, _ in noted.numbers))
+
+    def wanted(self, form: Form, filled: FilledBatch) -> list[Any]:
+        """The arrays of a batch that the function asks for, on the host."""
+        return [filled.wanted(key, self._backend.host_plan) for key in form.wanted]
+
+    def forget(self) -> None:
+        """Find everything out again."""
+        self._known.clear()
+
+    def __iter__(self) -> Iterator[Form]:
+        return iter(self._known.values())
 
 
 _assumed: contextvars.ContextVar[list[Array] | None] = contextvars.ContextVar("padless_assumed", default=None)
@@ -217,7 +267,8 @@ def assumed() -> Array | None:
 
 
 @contextmanager
-def _noting() -> Iterator[None]:
+def noting() -> Iterator[None]:
+    """Within this context, what is assumed is noted."""
     token = _assumed.set([])
     try:
         yield
@@ -253,7 +304,7 @@ class CompiledProgram(Program):
         self.live = np.zeros(2, np.int64)
         self._backend = backend
         self._jitted = jax.jit(self._body, static_argnums=(0,), donate_argnums=(2,))
-        self._notes: dict[Any, Form] = {}
+        self._notes = Notes(backend)
         self._compiles = True
         self._warned = False
 
@@ -305,7 +356,7 @@ class CompiledProgram(Program):
         self.live += (live, slots)
         if self.compilations >= _MANY and 2 * self.compilations > self.calls and not self._warned:
             self._warned = True
-            form = next(reversed(self._notes.values()))
+            *_, form = self._notes
             what = sorted({name for (_, _, name), _ in form.numbers}) or ["the shape of a dense input"]
             warnings.warn(
                 explain(
@@ -324,50 +375,58 @@ class CompiledProgram(Program):
         kept = {name: part for name, part in arrays.items() if name != "slots"}
         slots = {name: part for name, part in arrays.items() if name == "slots"}
         moved = [self._backend.asarray(leaf) for leaf in filled.leaves]
-        form = self._noted(kept, slots, numbers, filled, moved)
-        try:
-            return self._jitted(form, kept, slots, numbers, moved, filled.live, self._wanted(form, filled))
-        except _NotNoted:
-            self._notes.clear()
-            form = self._noted(kept, slots, numbers, filled, moved)
-            return self._jitted(form, kept, slots, numbers, moved, filled.live, self._wanted(form, filled))
 
-    def _wanted(self, form: Form, filled: FilledBatch) -> list[Any]:
-        return [filled.wanted(key, self._backend.host_plan) for key in form.wanted]
-
-    def _noted(self, kept: Any, slots: Any, numbers: Any, filled: FilledBatch, moved: list[Array]) -> Form:
-        """The form of a batch, with what the function asks of its rows: found out by tracing it once."""
-        form = filled.form
-        alike = form.tree, form.kinds, tuple((s.has_holes, s.came_padded) for s in form.sizes)
-        noted = self._notes.get(alike)
-        if noted is None:
-            recorder = _Recorder(filled, self._backend.host_plan)
-
+        def trace(form: Form, source: Source) -> None:
             def body(*inputs: Any) -> Any:
-                return self._traced(form, recorder, *inputs)
+                return self._traced(form, source, *inputs)
 
             jax.eval_shape(body, kept, slots, numbers, moved, filled.live)
-            noted = self._notes[alike] = form._replace(
-                wanted=tuple(recorder.wanted), numbers=tuple((key, 0) for key in recorder.numbers)
-            )
-        return form._replace(wanted=noted.wanted, numbers=tuple((key, filled.number(*key)) for key, _ in noted.numbers))
+
+        def run() -> Any:
+            form = self._notes.form(filled, trace)
+            return self._jitted(form, kept, slots, numbers, moved, filled.live, self._notes.wanted(form, filled))
+
+        try:
+            return run()
+        except NotNoted:
+            self._notes.forget()
+            return run()
 
     def _body(self, form: Form, kept: Any, slots: Any, numbers: Any, leaves: Any, live: Array, wanted: Any) -> Any:
-        made = self._traced(form, _Given(form, wanted), kept, slots, numbers, leaves, live)
+        made = self._traced(form, Given(form, wanted), kept, slots, numbers, leaves, live)
         self.compilations += 1
         return made
 
     def _traced(self, form: Form, source: Any, kept: Any, slots: Any, numbers: Any, leaves: Any, live: Array) -> Any:
-        rows = [TracedRows(sizes, source, at) for at, sizes in enumerate(form.sizes)]
-        parts = [_cleaned(leaf, live[-1 if at is None else at]) for leaf, at in zip(leaves, form.kinds, strict=True)]
-        values = [part if at is None else Ragged(part, rows[at]) for part, at in zip(parts, form.kinds, strict=True)]
-        # Also where there are no rows, so that nothing else need know how many there are.
-        nrows = form.sizes[0].nrows if form.sizes else int(leaves[0].shape[0])
-        with _noting():
-            made, found, y = self.function(
-                {**kept, **slots}, numbers, jax.tree.unflatten(form.tree, values), jnp.arange(nrows) < live[-1]
-            )
+        batch = unpacked(form, source, leaves, live)
+        with noting():
+            made, found, y = self.function({**kept, **slots}, numbers, batch, live_rows(form, leaves, live))
         return made, found, jax.tree.map(_bare, y, is_leaf=lambda x: isinstance(x, Ragged))
+
+
+def unpacked(form: Form, source: Source, leaves: Any, live: Array) -> Any:
+    """The batch inside of a compiled function.
+
+    Args:
+        form: of it.
+        source: of the arrays of its rows; whoever calls this keeps it alive.
+        leaves: arrays of the batch, NaN in spare slots.
+        live: how much of each is live, as `FilledBatch` says.
+
+    Returns:
+        A tree of Ragged, arrays (B, ...) and None; spare slots hold what the first live one does.
+    """
+    rows = [TracedRows(sizes, source, at) for at, sizes in enumerate(form.sizes)]
+    parts = [_cleaned(leaf, live[-1 if at is None else at]) for leaf, at in zip(leaves, form.kinds, strict=True)]
+    values = [part if at is None else Ragged(part, rows[at]) for part, at in zip(parts, form.kinds, strict=True)]
+    return jax.tree.unflatten(form.tree, values)
+
+
+def live_rows(form: Form, leaves: Any, live: Array) -> Array:
+    """(B,) bool, False for rows that only fill a batch up; arguments as of `unpacked`."""
+    # Also where there are no rows, so that nothing else need know how many there are.
+    nrows = form.sizes[0].nrows if form.sizes else int(leaves[0].shape[0])
+    return jnp.arange(nrows) < live[-1]
 
 
 def _cleaned(leaf: Array, live: Array) -> Array:
