@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from padless import batching, losses, metrics, optimizers
+from padless import batching, losses, metrics, optimizers, warming
 from padless import random as _random
 from padless.backends.base import Array, Program
 from padless.batching import Batch, Source, Table
@@ -26,6 +26,8 @@ from padless.rows import RowPartition
 Logs = dict[str, float]
 Parts = tuple[Any, Any, Any]
 """Input, targets and weights of a batch."""
+_UNREAD = ("name", "stop_training", "last_batch_steps", "_seed", "built", "compiled", "history", "_metrics")
+"""Attributes of a model that no step reads, or that come into it as arguments."""
 
 
 class Trainer(Layer):
@@ -280,6 +282,20 @@ class Trainer(Layer):
             known = self._programs[step.__name__] = settings, self.backend.program(step, collect, self._lock)
         return known[1]
 
+    def _run_of(self, name: str) -> tuple[Program, dict[str, Any]]:
+        """The program of "train", "evaluate" or "predict", and the numbers that its next run reads."""
+        if name == "train":
+            assert self.optimizer is not None
+            numbers = {"seed": self._seed, **self.optimizer.numbers()}
+            return self._program(self._training_step, self._training_arrays), numbers
+        return self._program(self._test_step if name == "evaluate" else self._prediction, self._arrays), {}
+
+    def _parts_for(self, name: str, batch: Batch) -> Parts:
+        """What a program reads of a batch."""
+        if name == "predict":
+            return batch.x, None, None
+        return _parts_of(self._weighted(batch) if name == "train" else batch)
+
     def _train_on(self, batch: Batch, place: str = "this batch") -> None:
         """Take one training step; nothing is changed when the loss is not a number."""
         optimizer = self.optimizer
@@ -295,9 +311,9 @@ class Trainer(Layer):
             )
         if not self.built:
             self._build_on(batch)
-        numbers = {"seed": self._seed, **optimizer.numbers()}
+        program, numbers = self._run_of("train")
         with self._lock:
-            made, found, y_pred = self._program(self._training_step, self._training_arrays)(numbers, _parts_of(batch))
+            made, found, y_pred = program(numbers, _parts_of(batch))
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
@@ -319,7 +335,8 @@ class Trainer(Layer):
     def _test_on(self, batch: Batch) -> None:
         if not self.built:
             self._build_on(batch)
-        _, found, y_pred = self._program(self._test_step, self._arrays)({}, _parts_of(batch))
+        program, numbers = self._run_of("evaluate")
+        _, found, y_pred = program(numbers, _parts_of(batch))
         self._count(batch, found, y_pred)
 
     def _count(self, batch: Batch, found: dict[str, Any], y_pred: Any) -> None:
@@ -460,7 +477,7 @@ class Trainer(Layer):
         source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
-        shuffling = np.random.Generator(np.random.Philox(np.random.SeedSequence((self._seed, 1)))) if shuffle else None
+        shuffling = warming.order_of(self._seed) if shuffle else None
         history = self.history = History()
         told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
         self.stop_training = False
@@ -567,6 +584,65 @@ class Trainer(Layer):
         params = {"verbose": level, "epochs": epochs, "steps": steps}
         return CallbackList(chosen, self, params)  # type: ignore[arg-type]
 
+    def warmup(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        *,
+        epochs: int = 10,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        steps: str | Sequence[str] = ("train",),
+        verbose: int | str = "auto",
+    ) -> int:
+        """Compile ahead what `fit` on these data would compile on its way; nothing to do where nothing is compiled.
+
+        The epochs of the next `fit` are dealt on the lengths of the rows alone, a thousand batches at most, and each
+        size that occurs is compiled once. Weights, optimizer and random numbers stay as they are. A model that has no
+        weights yet gets them.
+
+        Args:
+            x: as in `fit`; without the rows that validation_split would hold out.
+            y: targets.
+            sample_weight: as in `fit`.
+            batch_size: rows of a batch; 32 by default.
+            epochs: how many to look at, where rows are shuffled.
+            shuffle: as in `fit`.
+            class_weight: as in `fit`.
+            steps: some of "train", "evaluate" and "predict".
+            verbose: 0 silent; 1 a bar after two seconds; "auto" is 1 on a terminal.
+
+        Returns:
+            How often something was compiled; 0 on a backend that compiles nothing.
+
+        Raises:
+            ArgumentError: when steps has an unknown name.
+            DataError: when x can be read only once.
+
+        Example:
+            >>> import numpy as np, padless
+            >>> model = padless.Sequential([padless.layers.LSTM(4), padless.layers.Dense(1)])
+            >>> model.compile(loss="mse")
+            >>> model.warmup([np.ones((2, 3)), np.zeros((5, 3))], [1.0, 0.0])
+            0
+        """
+        names = warming.checked(steps)
+        if set(names) - {"predict"}:
+            self._require_compiled("warmup")
+        source = self._source(x, y, sample_weight, batch_size, None)
+        if self.run_eagerly or not self.backend.compiles:
+            return 0
+        self._class_weight = class_weight
+        try:
+            if not self.built:
+                self._build_on(next(iter(source.epoch())))
+            shown = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
+            return warming.warm(self, source, names, epochs if shuffle else 0, shown)
+        finally:
+            self._class_weight = None
+
     # ---- evaluate
 
     def evaluate(
@@ -659,7 +735,8 @@ class Trainer(Layer):
     def _predict_on(self, x: Any) -> Any:
         if not self.built:
             self._build_on(Batch(x))
-        _, _, y = self._program(self._prediction, self._arrays)({}, (x, None, None))
+        program, numbers = self._run_of("predict")
+        _, _, y = program(numbers, (x, None, None))
         return _on_host(y, self.backend)
 
     # ---- single batches
@@ -785,7 +862,7 @@ def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
     return (
         trainer.loss,
         _plain_attributes(trainer.optimizer, ("iterations", "_learning_rate")),
-        _plain_attributes(trainer, ("name", "stop_training", "last_batch_steps", "_seed", "built", "compiled")),
+        _plain_attributes(trainer, _UNREAD),
         *(_plain_attributes(layer, ()) for _, layer in trainer.inner_layers()),
     )
 

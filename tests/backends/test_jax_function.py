@@ -11,7 +11,7 @@ import pytest
 
 import padless
 from padless import Sequential, layers, optimizers
-from padless.errors import ArgumentError, BackendError, NotBuiltError, NumericError
+from padless.errors import ArgumentError, BackendError, DataError, NotBuiltError, NumericError
 from padless.utils import pad_sequences
 from tests.oracle import using
 from tests.tolerances import GRADIENTS, TRAINING, VALUES
@@ -349,3 +349,67 @@ def test_the_function_works_on_other_backends() -> None:
             batch = apply.batch(SOME, np.arange(5))
             assert np.asarray(batch.live).all()
             same(batch.cut(apply(params, batch)), want)
+
+
+# ---- compiling ahead
+
+
+def many_rows() -> tuple[list[Any], Any]:
+    lengths = np.random.default_rng(5).lognormal(3.0, 0.5, 32).astype(int) + 1
+    return [np.full(n, 3) for n in lengths], np.arange(32, dtype="float32") / 32
+
+
+def test_after_warmup_fit_compiles_nothing_and_gives_the_same_numbers() -> None:
+    x, y = many_rows()
+    weights = []
+    for ahead in (False, True):
+        padless.utils.set_random_seed(3)
+        model = Sequential([layers.Embedding(10, 4), layers.GlobalMaxPooling1D(), layers.Dense(1)])
+        model(x[:2])
+        model.compile(optax.adam(1e-2), "mse", metrics=["mae"])
+        padless.utils.set_random_seed(8)
+        if ahead:
+            before, count = model.get_weights(), model.warmup(x, y, batch_size=8, epochs=2, steps=("train", "predict"))
+            same(model.get_weights(), before)
+            assert model.optimizer.iterations == 0
+            trained = compilations(model)
+            assert trained + compilations(model, "_prediction") == count
+            assert trained > 1
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+        model.predict(x, batch_size=8, verbose=0)
+        weights.append(model.get_weights())
+        if ahead:
+            assert compilations(model) == trained
+            assert model.warmup(x, y, batch_size=8, epochs=1, steps="predict") == 0
+    same(*weights)
+
+
+def test_warmup_of_features_looks_at_lengths_alone() -> None:
+    padless.utils.set_random_seed(8)
+    x, y = many_rows()
+    x = [np.ones((len(row), 2), "float32") for row in x]
+    model = Sequential([layers.Dense(2), layers.GlobalMaxPooling1D(), layers.Dense(1)])
+    model(x[:2])
+    model.compile("sgd", "mse")
+    count = model.warmup(x, y, batch_size=16, epochs=2)
+    model.fit(x, y, batch_size=16, epochs=2, verbose=0)
+    assert count == compilations(model) > 1
+
+
+def test_warmup_says_what_is_wrong() -> None:
+    model = embedder()
+    with pytest.raises(NotBuiltError, match="compile"):
+        model.warmup(IDS, TARGETS)
+    model.compile("sgd", "mse")
+    with pytest.raises(ArgumentError, match="predict"):
+        model.warmup(IDS, TARGETS, steps=("fit",))
+    with pytest.raises(DataError, match="again"):
+        model.warmup(batch for batch in [(IDS, TARGETS)])
+
+    class Twice:
+        def __iter__(self) -> Iterator[Any]:
+            return iter([(IDS, TARGETS), (IDS[:2], TARGETS[:2])])
+
+    assert model.warmup(Twice()) == 1
+    model.compile("sgd", "mse", run_eagerly=True)
+    assert model.warmup(IDS, TARGETS) == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -81,6 +81,23 @@ class Program:
         """
         return self.function(self.collect(), numbers, batch, None)
 
+    def size(self, numbers: dict[str, Any], batch: Any) -> Hashable:
+        """What is compiled for a batch, as something to compare with that of others; None where nothing is.
+
+        Args:
+            numbers: by name.
+            batch: a batch; where the function has seen one like it, the features of steps may be missing.
+        """
+        return None
+
+    def warm(self, numbers: dict[str, Any], batch: Any) -> None:
+        """Compile what running it would, and change nothing.
+
+        Args:
+            numbers: by name.
+            batch: a batch.
+        """
+
 
 class Backend(ABC):
     """One array framework, behind some fifteen methods.
@@ -89,12 +106,14 @@ class Backend(ABC):
         name: as in `padless.set_backend(name)`.
         xp: the framework's array-API namespace.
         trains: whether it has gradients.
+        compiles: whether programs are compiled for each size of a batch.
         native: the framework's own functions by the name of an activation, for what its formula in `xp` is slow at.
     """
 
     name: ClassVar[str]
     xp: Any
     trains: ClassVar[bool] = True
+    compiles: ClassVar[bool] = False
     native: ClassVar[Mapping[str, Callable[[Array], Array]]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:

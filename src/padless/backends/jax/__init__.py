@@ -105,6 +105,7 @@ class JaxBackend(Backend):
 
     name: ClassVar[str] = "jax"
     trains: ClassVar[bool] = True
+    compiles: ClassVar[bool] = True
     xp: Any = _namespace()
     native: ClassVar[Mapping[str, Callable[[Array], Array]]] = {
         "relu": jax.nn.relu,

@@ -138,9 +138,12 @@ def _filled(values: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
     return made
 
 
-def _word(number: Any) -> Any:
+def _words(numbers: dict[str, Any]) -> dict[str, Any]:
     """Whole numbers as 32 bits, whatever they count to: seeds go up to 2**32 - 1."""
-    return np.array(number & 0xFFFFFFFF, np.uint32).view(np.int32) if isinstance(number, int) else number
+    return {
+        name: np.array(number & 0xFFFFFFFF, np.uint32).view(np.int32) if isinstance(number, int) else number
+        for name, number in numbers.items()
+    }
 
 
 def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -288,6 +291,7 @@ class CompiledProgram(Program):
     Attributes:
         compilations: how often it was compiled.
         calls: how often it was called.
+        ahead: how often of these by `warm`.
         live: live and all slots of the steps (of the rows, where there are none) so far.
     """
 
@@ -300,7 +304,7 @@ class CompiledProgram(Program):
     ) -> None:
         super().__init__(function, collect)
         self.lock = lock
-        self.calls = 0
+        self.calls = self.ahead = 0
         self.live = np.zeros(2, np.int64)
         self._backend = backend
         self._jitted = jax.jit(self._body, static_argnums=(0,), donate_argnums=(2,))
@@ -316,7 +320,7 @@ class CompiledProgram(Program):
             problem: Exception | None = None
             try:
                 filled = FilledBatch(batch, room)
-                made, found, y = self._compiled(arrays, {k: _word(n) for k, n in numbers.items()}, filled)
+                made, found, y = self._compiled(arrays, _words(numbers), filled)
             except jax.errors.JaxRuntimeError:
                 raise
             except Exception as error:
@@ -354,7 +358,8 @@ class CompiledProgram(Program):
         if filled.rows:
             live, slots = (sum(r.real.nvals for r in filled.rows), sum(r.nvals for r in filled.rows))
         self.live += (live, slots)
-        if self.compilations >= _MANY and 2 * self.compilations > self.calls and not self._warned:
+        compilations = self.compilations - self.ahead
+        if compilations >= _MANY and 2 * compilations > self.calls and not self._warned:
             self._warned = True
             *_, form = self._notes
             what = sorted({name for (_, _, name), _ in form.numbers}) or ["the shape of a dense input"]
@@ -362,28 +367,45 @@ class CompiledProgram(Program):
                 explain(
                     "compiling a step",
                     expected="a handful of compilations",
-                    got=f"{self.compilations} for {self.calls} batches: {', '.join(what)} differs from batch to batch",
+                    got=f"{compilations} for {self.calls} batches: {', '.join(what)} differs from batch to batch",
                     fix="rows in place of padded arrays, layers that read rows; or pad everything to one length",
                 ),
                 CompilationWarning,
                 stacklevel=6,
             )
 
+    # ---- ahead of time
+
+    def size(self, numbers: dict[str, Any], batch: Any) -> Hashable:
+        with self.lock:
+            if not self._compiles:
+                return None
+            arrays, filled = self.collect(), FilledBatch(batch)
+            try:
+                form = self._notes.form(filled, self._tracer(arrays, _words(numbers), filled))
+            except Exception as error:
+                problem = error
+            else:
+                wanted = jax.tree.leaves(self._notes.wanted(form, filled))
+                return form, *(array.shape for array in wanted), *(len(leaf) for leaf in filled.leaves)
+            self._plainly(_unshared(arrays), numbers, batch)
+            self._give_up(problem)
+            return None
+
+    def warm(self, numbers: dict[str, Any], batch: Any) -> None:
+        before = self.compilations
+        with self.lock:
+            self._compiled(_unshared(self.collect()), _words(numbers), FilledBatch(batch))
+        self.ahead += self.compilations - before
+
     # ---- tracing
 
     def _compiled(self, arrays: dict[str, Any], numbers: dict[str, Any], filled: FilledBatch) -> Any:
-        kept = {name: part for name, part in arrays.items() if name != "slots"}
-        slots = {name: part for name, part in arrays.items() if name == "slots"}
+        kept, slots = _apart(arrays)
         moved = [self._backend.asarray(leaf) for leaf in filled.leaves]
 
-        def trace(form: Form, source: Source) -> None:
-            def body(*inputs: Any) -> Any:
-                return self._traced(form, source, *inputs)
-
-            jax.eval_shape(body, kept, slots, numbers, moved, filled.live)
-
         def run() -> Any:
-            form = self._notes.form(filled, trace)
+            form = self._notes.form(filled, self._tracer(arrays, numbers, filled))
             return self._jitted(form, kept, slots, numbers, moved, filled.live, self._notes.wanted(form, filled))
 
         try:
@@ -391,6 +413,19 @@ class CompiledProgram(Program):
         except NotNoted:
             self._notes.forget()
             return run()
+
+    def _tracer(
+        self, arrays: dict[str, Any], numbers: dict[str, Any], filled: FilledBatch
+    ) -> Callable[[Form, Source], None]:
+        """What traces the function on a batch."""
+
+        def trace(form: Form, source: Source) -> None:
+            def body(*inputs: Any) -> Any:
+                return self._traced(form, source, *inputs)
+
+            jax.eval_shape(body, *_apart(arrays), numbers, filled.leaves, filled.live)
+
+        return trace
 
     def _body(self, form: Form, kept: Any, slots: Any, numbers: Any, leaves: Any, live: Array, wanted: Any) -> Any:
         made = self._traced(form, Given(form, wanted), kept, slots, numbers, leaves, live)
@@ -402,6 +437,18 @@ class CompiledProgram(Program):
         with noting():
             made, found, y = self.function({**kept, **slots}, numbers, batch, live_rows(form, leaves, live))
         return made, found, jax.tree.map(_bare, y, is_leaf=lambda x: isinstance(x, Ragged))
+
+
+def _apart(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a step leaves as it is, and what it is handed for good."""
+    kept = {name: part for name, part in arrays.items() if name != "slots"}
+    return kept, {name: part for name, part in arrays.items() if name == "slots"}
+
+
+def _unshared(arrays: dict[str, Any]) -> dict[str, Any]:
+    """The same with copies of what a step is handed for good."""
+    kept, slots = _apart(arrays)
+    return {**kept, **jax.tree.map(jnp.copy, slots)}
 
 
 def unpacked(form: Form, source: Source, leaves: Any, live: Array) -> Any:
