@@ -151,8 +151,7 @@ def tagger() -> Sequential:
     padless.utils.set_random_seed(4)
     return Sequential(
         [
-            layers.Embedding(10, 4, mask_zero=True),
-            layers.SimpleRNN(3, return_sequences=True),
+            layers.Embedding(10, 3, mask_zero=True),
             layers.BatchNormalization(),
             layers.Dropout(0.5),
             layers.Conv1D(3, 2, padding="same"),
@@ -355,7 +354,7 @@ def test_the_function_works_on_other_backends() -> None:
 
 
 def many_rows() -> tuple[list[Any], Any]:
-    lengths = np.random.default_rng(5).lognormal(3.0, 0.5, 32).astype(int) + 1
+    lengths = np.random.default_rng(5).lognormal(3.0, 0.3, 32).astype(int) + 1
     return [np.full(n, 3) for n in lengths], np.arange(32, dtype="float32") / 32
 
 
