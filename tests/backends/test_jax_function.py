@@ -54,14 +54,14 @@ def by_hand(transformation: Any, weights: dict[str, Any], x: Any, y: Any, steps:
     return [np.asarray(weights[name]) for name in ("kernel", "bias")]
 
 
-@pytest.mark.parametrize("eagerly", [False, True])
 @pytest.mark.parametrize(
-    "make",
+    ("make", "eagerly"),
     [
-        lambda: optax.adam(1e-2),
-        lambda: optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(optax.linear_schedule(0.1, 0.0, 4), 0.9)),
-        lambda: optax.contrib.schedule_free_sgd(0.1),
+        (lambda: optax.adam(1e-2), True),
+        (lambda: optax.chain(optax.clip(0.5), optax.sgd(optax.linear_schedule(0.1, 0.0, 4), 0.9)), False),
+        (lambda: optax.contrib.schedule_free_sgd(0.1), False),
     ],
+    ids=["adam", "chain", "schedule_free"],
 )
 def test_fit_gives_the_numbers_of_a_loop_by_hand(make: Any, eagerly: bool) -> None:
     x = np.random.default_rng(0).normal(size=(8, 3)).astype("float32")
@@ -303,7 +303,7 @@ def test_dropout_depends_on_the_seed_alone() -> None:
     params, apply = model.as_function()
     step = jax.jit(lambda params, batch, seed: apply(params, batch, training=True, seed=seed))
     small, large = apply.batch(OTHERS), apply.batch(OTHERS + SOME * 20)
-    model.layers[2].trainable = False  # statistics of a batch would differ
+    model.layers[1].trainable = False  # statistics of a batch would differ
     one, again, other = (small.cut(step(params, small, jnp.int32(seed))) for seed in (1, 1, 2))
     same(one, again)
     assert not np.allclose(one.values, other.values)
@@ -354,7 +354,7 @@ def test_the_function_works_on_other_backends() -> None:
 
 
 def many_rows() -> tuple[list[Any], Any]:
-    lengths = np.random.default_rng(5).lognormal(3.0, 0.3, 32).astype(int) + 1
+    lengths = np.random.default_rng(5).integers(10, 24, 32)
     return [np.full(n, 3) for n in lengths], np.arange(32, dtype="float32") / 32
 
 
