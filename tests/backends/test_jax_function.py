@@ -325,6 +325,24 @@ def test_dense_batches_keep_their_size() -> None:
     same(list(got[1].values()), list(want[1].values()))
 
 
+def test_several_inputs_and_outputs_and_nothing_of_the_trace_leaks() -> None:
+    ids, numbers = padless.Input((None,), dtype="int32"), padless.Input((3,))
+    steps = layers.Embedding(10, 2, mask_zero=True)(ids)
+    whole = layers.BatchNormalization()(layers.Concatenate()([layers.GlobalMaxPooling1D()(steps), numbers]))
+    model = padless.Model([ids, numbers], {"steps": layers.Dense(1)(steps), "whole": layers.Dense(2)(whole)})
+    x = (OTHERS, np.arange(9, dtype="float32").reshape(3, 3))
+    params, apply = model.as_function()
+    batch = apply.batch(x)
+    step = jax.jit(lambda params, x: apply.with_states(params, None, x))
+    with jax.checking_leaks():
+        got, states = step(params, batch)
+    want, after = apply.with_states(params, None, x)
+    for name, part in batch.cut(got).items():
+        same(part, want[name])
+    same(list(states.values()), list(after.values()))
+    same(list(step(params, batch.x)[1].values()), list(after.values()))
+
+
 def test_weights_come_back_into_the_model() -> None:
     model = embedder()
     model(SOME)
