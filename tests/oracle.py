@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 import padless
 from padless import Layer, Ragged, RowPartition, backends
+from tests.calls import call, outputs
 from tests.cases import CASES, Case
+from tests.compiled import run
 
 Host = npt.NDArray[Any]
 Answers = list[list[Host]]
@@ -128,14 +130,6 @@ def _weights(path: str, shape: tuple[int, ...]) -> Host:
     return np.abs(drawn) + np.float32(0.5) if path.endswith("variance") else drawn
 
 
-def call(layer: Layer, inputs: Sequence[Any], *, states: Sequence[Any] = (), mask: Any = None, **arguments: Any) -> Any:
-    """Call a layer the way a user does, with one input or several."""
-    if states:
-        arguments["initial_state"] = [layer.backend.asarray(state) for state in states]
-    x = list(inputs) if layer.merges else inputs[0]
-    return layer(x, **arguments) if mask is None else layer(x, mask=mask, **arguments)
-
-
 def ragged(data: Batch, layer: Layer, rows: RowPartition | None = None) -> list[Ragged]:
     """The batch as ragged values of the layer's backend."""
     rows = RowPartition.from_lengths(data.lengths) if rows is None else rows
@@ -143,11 +137,6 @@ def ragged(data: Batch, layer: Layer, rows: RowPartition | None = None) -> list[
 
 
 # ---- answers
-
-
-def outputs(result: Any) -> list[Any]:
-    """The outputs of a layer, one or several, as a list."""
-    return list(result) if isinstance(result, list | tuple) else [result]
 
 
 def answers(result: Any) -> Answers:
@@ -164,7 +153,7 @@ def answers(result: Any) -> Answers:
 
 def in_a_batch(layer: Layer, data: Batch) -> Answers:
     """Answers for all rows at once, packed."""
-    return answers(call(layer, ragged(data, layer), states=data.states))
+    return answers(run(layer, ragged(data, layer), states=data.states))
 
 
 def alone(case: Case, data: Batch) -> Answers:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Sized
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from padless import backends
-from padless.errors import DataError, DTypeError, explain
+from padless.errors import ArgumentError, DataError, DTypeError, explain
+from padless.forms import narrowed
 from padless.layer import Layer
 from padless.ragged import Ragged
+from padless.rows import RowPartition
 
 Int = npt.NDArray[np.int64]
+Bool = npt.NDArray[np.bool_]
+
+WAITING = 64
+"""Rows among which the one is looked for that fills a batch best: 64 fill 12,000 steps to 99.7 % with news articles."""
 
 
 class EmptyRowsWarning(UserWarning):
@@ -30,12 +38,14 @@ class Batch(NamedTuple):
         y: the targets, or None.
         weight: weights per row or per step, or None.
         rows: (B,) index of each row in the data, or None when they came in a stream.
+        room: the most rows and steps that any batch of the epoch has, where that is known.
     """
 
     x: Any
     y: Any = None
     weight: Any = None
     rows: Int | None = None
+    room: tuple[int, int] | None = None
 
     @property
     def nrows(self) -> int:
@@ -103,9 +113,9 @@ class RaggedColumn:
         """The sequences of some rows."""
         return self.data[rows]
 
-    def empty_rows(self) -> Int:
-        """Rows without steps."""
-        return np.nonzero(self.data.rows.row_lengths == 0)[0]
+    def lengths(self) -> Int:
+        """(B,) steps of each row."""
+        return self.data.rows.row_lengths
 
 
 class ArrayColumn:
@@ -127,8 +137,11 @@ class PaddedColumn(ArrayColumn):
         super().__init__(data)
         self.layer = layer
 
-    def mask(self, x: Any) -> npt.NDArray[np.bool_]:
+    def mask(self, x: Any) -> Bool:
         """Where the steps of some rows are real."""
+        if _reads_host_steps(self.layer):
+            found = _live_steps(self.layer, x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]))
+            return found.reshape(*x.shape[:2], *found.shape[1:])
         backend = self.layer.backend
         mask = self.layer.compute_mask(backend.asarray(x))  # type: ignore[attr-defined]
         return np.asarray(backend.to_host(mask))
@@ -138,10 +151,35 @@ class PaddedColumn(ArrayColumn):
         x = self.data[rows]
         return Ragged.from_padded(x, self.mask(x))
 
-    def empty_rows(self) -> Int:
-        """Rows without steps."""
-        blocks = [~self.mask(self.data[at : at + 4096]).any(axis=1) for at in range(0, self.nrows, 4096)]
-        return np.nonzero(np.concatenate(blocks))[0] if blocks else np.zeros(0, np.int64)
+    def lengths(self) -> Int:
+        """(B,) steps of each row."""
+        blocks = [self.mask(self.data[at : at + 4096]).sum(axis=1) for at in range(0, self.nrows, 4096)]
+        return np.concatenate([np.zeros(0, np.int64), *blocks])
+
+
+def _reads_host_steps(layer: Layer) -> bool:
+    """Whether a layer's `compute_mask` takes rows of NumPy; one that a user wrote gets padded arrays of the backend."""
+    return not layer._computes_mask and layer.dtype in ("float16", "float32", "float64")
+
+
+def _live_steps(layer: Layer, values: npt.NDArray[Any]) -> Bool:
+    """(N,) which packed steps a layer calls real; found on the host in the layer's dtype, block by block."""
+    found = []
+    for at in range(0, len(values), 65_536):
+        block = values[at : at + 65_536]
+        if block.dtype.kind == "f":
+            block = block.astype(layer.dtype, copy=False)
+        steps = Ragged(block, RowPartition.uniform(1, len(block)))
+        found.append(layer.compute_mask(steps).values)  # type: ignore[attr-defined]
+    return np.concatenate(found) if found else np.zeros(0, np.bool_)
+
+
+def _without_masked_steps(data: Ragged, layer: Layer | None) -> Ragged:
+    """What the layer will make of the rows anyway, made once, so that no training step has to look for holes."""
+    if layer is None or not _reads_host_steps(layer):
+        return data
+    live = _live_steps(layer, data.values)
+    return narrowed(data, live, layer.place) if live.ndim == 1 else data  # else the layer itself says what is wrong
 
 
 def column(what: str, data: Any, mask_maker: Layer | None = None) -> Column:
@@ -150,16 +188,16 @@ def column(what: str, data: Any, mask_maker: Layer | None = None) -> Column:
     Args:
         what: such as "x", for errors.
         data: a list of sequences or of numbers, a Ragged, an array, a tensor, or a pandas column.
-        mask_maker: the layer that finds padding, if data are a padded array in front of one.
+        mask_maker: the layer that finds padding, if data are the input of one.
 
     Returns:
-        The column.
+        The column, without the steps that the layer masks.
 
     Raises:
         DTypeError: when it is nothing of the kind.
     """
     if isinstance(data, Ragged):
-        return RaggedColumn(data.numpy())
+        return RaggedColumn(_without_masked_steps(data.numpy(), mask_maker))
     if isinstance(data, list | tuple):
         if any(isinstance(item, str) for item in data[:8]):
             raise DTypeError(
@@ -172,7 +210,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None) -> Column:
             )
         if any(hasattr(item, "__len__") or getattr(item, "ndim", 0) for item in data):
             rows = [np.asarray(backends.of(item).to_host(item)) if hasattr(item, "shape") else item for item in data]
-            return RaggedColumn(Ragged.from_list(rows))
+            return RaggedColumn(_without_masked_steps(Ragged.from_list(rows), mask_maker))
         return ArrayColumn(np.asarray(data))
     if hasattr(data, "to_numpy"):  # pandas, polars
         data = data.to_numpy()
@@ -197,6 +235,46 @@ def column(what: str, data: Any, mask_maker: Layer | None = None) -> Column:
     return ArrayColumn(host)
 
 
+def packed(lengths: Int, max_tokens: int, order: Int, waiting: int = WAITING) -> list[Int]:
+    """Deal rows to batches that hold nearly as many steps as they may.
+
+    Rows come in the order given. When the next one does not fit any more, the longest that does among those waiting
+    goes before it; the one that did not fit begins the next batch, so that nothing waits for long.
+
+    Args:
+        lengths: (B,) steps of each row, none above max_tokens; a row without steps counts as one, so that the number
+            of rows has a bound, too.
+        max_tokens: the most steps of a batch.
+        order: (B,) the rows, in the order in which they come.
+        waiting: rows to choose from; 1 keeps the order.
+
+    Returns:
+        The rows of each batch.
+
+    Example:
+        >>> packed(np.array([4, 3, 3, 2]), 6, np.arange(4))
+        [array([0, 3]), array([1, 2])]
+    """
+    cost = np.maximum(lengths, 1).tolist()
+    coming = iter(order.tolist())
+    window = list(itertools.islice(coming, waiting))
+    batches: list[list[int]] = [[]]
+    room = max_tokens
+    while window:
+        row = window[0]
+        if cost[row] > room:
+            row = max((other for other in window if cost[other] <= room), key=cost.__getitem__, default=-1)
+        if row < 0:
+            batches.append([])
+            room = max_tokens
+            continue
+        window.remove(row)
+        window.extend(itertools.islice(coming, 1))
+        batches[-1].append(row)
+        room -= cost[row]
+    return [np.array(rows, np.int64) for rows in batches]
+
+
 class Table:
     """Rows that are all at hand.
 
@@ -205,14 +283,25 @@ class Table:
         y: the targets, or None.
         weight: (B,) weights, or weights per step, or None.
         batch_size: rows of a batch.
-        mask_maker: the layer that finds padding in padded arrays, if the model begins with one.
+        mask_maker: the layer that finds padding, if the model begins with one.
+        max_tokens: steps that a batch may hold, instead of batch_size; of several inputs, the longest of a row counts.
+
+    Attributes:
+        most_rows: rows of the largest batch in all epochs that were planned so far; 0 before the first.
 
     Raises:
-        DataError: when counts differ, or there are no rows.
+        DataError: when counts differ, or there are no rows, or a row is longer than max_tokens.
+        ArgumentError: when max_tokens is given and no input has rows of unequal length.
     """
 
     def __init__(
-        self, x: Any, y: Any = None, weight: Any = None, batch_size: int = 32, mask_maker: Layer | None = None
+        self,
+        x: Any,
+        y: Any = None,
+        weight: Any = None,
+        batch_size: int = 32,
+        mask_maker: Layer | None = None,
+        max_tokens: int | None = None,
     ) -> None:
         self.inputs: Any
         if isinstance(x, tuple):
@@ -247,24 +336,61 @@ class Table:
                 explain("batch_size", expected="a number from 1 on", got=str(batch_size), fix="batch_size=32")
             )
         self.batch_size = batch_size
+        self.max_tokens = max_tokens
+        self.most_rows = 0
         self._columns = columns
+        self._lengths = np.zeros(0, np.int64) if max_tokens is None else self._lengths_within(max_tokens)
+        self._planned: int | None = None
+
+    def _lengths_within(self, max_tokens: int) -> Int:
+        """(B,) steps of each row, all of which fit into a batch."""
+        counts = [part.lengths() for part in self._ragged().values()]
+        if not counts:
+            raise ArgumentError(
+                explain(
+                    "max_tokens",
+                    expected="an input of rows of unequal length: lists, a Ragged, or a padded array in front of "
+                    "Masking or Embedding(mask_zero=True)",
+                    got="arrays, whose rows are all equally long",
+                    fix="batch_size=32",
+                )
+            )
+        lengths: Int = np.max(counts, axis=0)
+        longest = int(lengths.argmax())
+        if lengths[longest] > max_tokens:
+            raise DataError(
+                explain(
+                    f"max_tokens={max_tokens}",
+                    expected="rows of at most as many steps",
+                    got=f"row {longest} with {lengths[longest]} steps",
+                    fix=f"max_tokens={lengths[longest]} or more, or cut the row: [row[:{max_tokens}] for row in x]",
+                )
+            )
+        return lengths
+
+    def _ragged(self) -> dict[str, RaggedColumn | PaddedColumn]:
+        """The inputs that have rows of unequal length, by name."""
+        return {
+            name: part
+            for name, part in self._columns.items()
+            if name.startswith("x") and isinstance(part, RaggedColumn | PaddedColumn)
+        }
 
     def __len__(self) -> int:
-        """Number of batches of an epoch."""
-        return -(-self.nrows // self.batch_size)
+        """Number of batches of the epoch planned last; before the first, of one in the order of the rows."""
+        return len(self._in_order) if self._planned is None else self._planned
 
     def warn_of_empty_rows(self) -> None:
         """Warn, with their number and the index of the first, when rows of the input have no steps."""
-        for name, part in self._columns.items():
-            if name.startswith("x") and isinstance(part, RaggedColumn | PaddedColumn):
-                empty = part.empty_rows()
-                if len(empty):
-                    warnings.warn(
-                        f"{len(empty)} of {self.nrows} rows of {name} have no steps; the first is row {empty[0]}. "
-                        "They are legal: sums, means, maxima over none give 0, recurrent layers their initial state.",
-                        EmptyRowsWarning,
-                        stacklevel=4,
-                    )
+        for name, part in self._ragged().items():
+            empty = np.nonzero(part.lengths() == 0)[0]
+            if len(empty):
+                warnings.warn(
+                    f"{len(empty)} of {self.nrows} rows of {name} have no steps; the first is row {empty[0]}. "
+                    "They are legal: sums, means, maxima over none give 0, recurrent layers their initial state.",
+                    EmptyRowsWarning,
+                    stacklevel=4,
+                )
 
     def batch(self, rows: Int) -> Batch:
         """Make a batch of some rows.
@@ -283,20 +409,32 @@ class Table:
             x = self.inputs.take(rows)
         y = None if self.targets is None else self.targets.take(rows)
         weight = None if self.weights is None else self.weights.take(rows)
-        return Batch(x, y, weight, rows)
+        room = None if self.max_tokens is None or not self.most_rows else (self.most_rows, self.max_tokens)
+        return Batch(x, y, weight, rows, room)
+
+    @cached_property
+    def _in_order(self) -> list[Int]:
+        """The rows of each batch when their order is kept."""
+        return self._deal(np.arange(self.nrows), 1)
+
+    def _deal(self, order: Int, waiting: int) -> list[Int]:
+        if self.max_tokens is not None:
+            return packed(self._lengths, self.max_tokens, order, waiting)
+        return [order[at : at + self.batch_size] for at in range(0, self.nrows, self.batch_size)]
 
     def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Give the batches of one epoch.
+        """Plan the batches of one epoch at once, and make them one by one.
 
         Args:
             shuffle: draws the order; None keeps it.
 
-        Yields:
+        Returns:
             The batches.
         """
-        order = np.arange(self.nrows) if shuffle is None else shuffle.permutation(self.nrows)
-        for at in range(0, self.nrows, self.batch_size):
-            yield self.batch(order[at : at + self.batch_size])
+        batches = self._in_order if shuffle is None else self._deal(shuffle.permutation(self.nrows), WAITING)
+        self._planned = len(batches)
+        self.most_rows = max(self.most_rows, *map(len, batches))
+        return map(self.batch, batches)
 
     def hollow(self) -> Table:
         """The same rows without the features of their steps: enough to see how long they are.
@@ -341,8 +479,10 @@ class Table:
         part = object.__new__(Table)
         picked = {name: _cut(col, rows) for name, col in self._columns.items()}
         part.__dict__.update(self.__dict__)
+        part.__dict__.pop("_in_order", None)
         part._columns = picked
         part.nrows = len(rows)
+        part._lengths = self._lengths[rows] if self.max_tokens is not None else self._lengths
         part.targets, part.weights = picked.get("y"), picked.get("sample_weight")
         if isinstance(self.inputs, tuple):
             part.inputs = tuple(picked[f"x[{at}]"] for at in range(len(self.inputs)))
@@ -455,8 +595,29 @@ class Stream:
 Source = Table | Stream
 
 
+def yields_batches(x: Any) -> bool:
+    """Whether data are a source of batches, such as a generator, and not rows.
+
+    Args:
+        x: what `fit` was given.
+
+    Returns:
+        True for what can only be iterated.
+    """
+    rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or hasattr(x, "to_numpy")
+    return not rows and hasattr(x, "__iter__")
+
+
 def source_of(
-    x: Any, y: Any, weight: Any, *, batch_size: int | None, steps: int | None, mask_maker: Layer | None, several: bool
+    x: Any,
+    y: Any,
+    weight: Any,
+    *,
+    batch_size: int | None,
+    steps: int | None,
+    mask_maker: Layer | None,
+    several: bool,
+    max_tokens: int | None = None,
 ) -> Source:
     """Make a source of batches of the arguments of `fit`.
 
@@ -468,22 +629,53 @@ def source_of(
         steps: batches of an epoch, or None for all.
         mask_maker: the layer that finds padding, if the model begins with one.
         several: whether the model has several inputs, so that a list is a list of inputs.
+        max_tokens: steps that a batch may hold, instead of batch_size.
 
     Returns:
         The source.
+
+    Raises:
+        ArgumentError: when max_tokens is no number of steps, or stands beside what it cannot go with.
+        DataError: when a generator has targets beside it, or the data cannot be a table.
     """
+    if max_tokens is not None:
+        _check_max_tokens(max_tokens, batch_size)
     if several and isinstance(x, list):
         x = tuple(x)
-    yields = not isinstance(x, list | tuple | dict | Ragged) and not hasattr(x, "shape") and hasattr(x, "__iter__")
-    if yields and not hasattr(x, "to_numpy"):
-        if y is not None or weight is not None:
-            raise DataError(
-                explain(
-                    "fit",
-                    expected="targets inside the batches of a generator",
-                    got="y= or sample_weight= beside it",
-                    fix="yield x, y",
-                )
+    if not yields_batches(x):
+        return Table(x, y, weight, 32 if batch_size is None else batch_size, mask_maker, max_tokens)
+    if max_tokens is not None:
+        raise ArgumentError(
+            explain(
+                f"max_tokens={max_tokens}",
+                expected="data that are all at hand",
+                got="a source of ready batches",
+                fix="yield batches of the size that you want, or give lists or a Ragged",
             )
-        return Stream(x, steps, mask_maker)
-    return Table(x, y, weight, 32 if batch_size is None else batch_size, mask_maker)
+        )
+    if y is not None or weight is not None:
+        raise DataError(
+            explain(
+                "fit",
+                expected="targets inside the batches of a generator",
+                got="y= or sample_weight= beside it",
+                fix="yield x, y",
+            )
+        )
+    return Stream(x, steps, mask_maker)
+
+
+def _check_max_tokens(max_tokens: Any, batch_size: int | None) -> None:
+    if not isinstance(max_tokens, int | np.integer) or isinstance(max_tokens, bool) or max_tokens < 1:
+        raise ArgumentError(
+            explain("max_tokens", expected="a whole number from 1 on", got=repr(max_tokens), fix="max_tokens=12_000")
+        )
+    if batch_size is not None:
+        raise ArgumentError(
+            explain(
+                "the size of a batch",
+                expected="batch_size or max_tokens",
+                got=f"batch_size={batch_size} and max_tokens={max_tokens}",
+                fix="leave one of them out",
+            )
+        )

@@ -113,9 +113,18 @@ class CallbackList:
 
     def __init__(self, callbacks: Iterable[Callback], model: Model, params: dict[str, Any]) -> None:
         self.callbacks = list(callbacks)
+        self.params = params
         for callback in self.callbacks:
             callback.set_params(params)
             callback.set_model(model)
+
+    def expect(self, steps: int | None) -> None:
+        """Tell every callback how many batches the coming epoch has, in the params that they know.
+
+        Args:
+            steps: the number, or None.
+        """
+        self.params["steps"] = steps
 
     def tell(self, hook: str, *args: Any) -> None:
         """Call a hook of every callback.

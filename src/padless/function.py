@@ -12,7 +12,6 @@ from padless import random as _random
 from padless.backends.base import Array, Backend
 from padless.batching import count_rows
 from padless.errors import ArgumentError, explain
-from padless.forms import narrowed
 from padless.layer import calling, live_entries, substituted
 from padless.ragged import Ragged
 
@@ -234,14 +233,7 @@ class ModelFunction:
             (2, 2)
         """
         made = self._model._one_batch(x, y, sample_weight)
-        return self._backend.function_batch(self, (self._narrowed(made.x), made.y, made.weight), also)
-
-    def _narrowed(self, x: Any) -> Any:
-        """Without the steps that the first layer masks: under jit nobody can look for them."""
-        first = self._model._mask_maker()
-        if first is None or first._computes_mask or not isinstance(x, Ragged):
-            return x
-        return narrowed(x, first.compute_mask(x), first.place)  # type: ignore[attr-defined]
+        return self._backend.function_batch(self, (made.x, made.y, made.weight), also)
 
     def weights(self) -> dict[str, Array]:
         """The weights that the model has at present, by path."""
@@ -257,9 +249,11 @@ class ModelFunction:
         """
         for training in (False, True):
             y = self._with_gradients(params, batch, training)
-            for part in _ragged(y):
+            for rows in (part.rows for part in _ragged(y)):
                 for name in ("value_rowids", "row_lengths", "first_index", "last_index", "reverse_index"):
-                    self._backend.index(part.rows, name)
+                    self._backend.index(rows, name)
+            for part in _ragged((y, batch.x, batch.y, batch.sample_weight)):
+                _ = part.rows.came_padded, part.rows.has_holes
             if also is not None:
                 also(y, batch)
 

@@ -614,10 +614,13 @@ class Layer:
         self, inputs: list[Ragged], length: int, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, Any, Any]:
         """Call on arrays padded to a length; gives the output, and what went in."""
-        rows = inputs[0].rows
-        spare = np.zeros((rows.nrows, length - rows.padded_length), np.bool_)
-        mask = self.backend.asarray(np.concatenate([rows.mask, spare], axis=1))
-        padded = [x.to_padded(length=length) for x in inputs]
+        rows, xp = inputs[0].rows, self.xp
+        padded, mask = [x.to_padded() for x in inputs], self.backend.index(rows, "mask")
+        if length > rows.padded_length:
+            mask, *padded = (
+                xp.concat([a, xp.zeros((a.shape[0], length - a.shape[1], *a.shape[2:]), dtype=a.dtype)], axis=1)
+                for a in (mask, *padded)
+            )
         x, masks = (padded, [mask] * len(inputs)) if self.merges else (padded[0], mask)
         call: Callable[..., Any] = self.call
         return call(x, *args, **({"mask": masks} if "mask" in self._call_parameters else {}), **kwargs), x, masks

@@ -6,7 +6,6 @@ D features, H heads.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,20 +48,6 @@ class Rectangle(NamedTuple):
     first: int
     steps: int
     live: int
-
-
-class Lanes(NamedTuple):
-    """Rows laid end to end in lanes of equal length.
-
-    Attributes:
-        lane: (B,) lane of each row.
-        offset: (B,) place of each row's first step in its lane.
-        length: steps of the fullest lane.
-    """
-
-    lane: Int
-    offset: Int
-    length: int
 
 
 def _frozen(array: npt.NDArray[Any]) -> Int:
@@ -319,6 +304,11 @@ class RowPartition:
         return extents
 
     @cached_property
+    def places(self) -> int:
+        """Number of places of all rows, masked steps in the middle of them among these."""
+        return int(self.extents.sum())
+
+    @cached_property
     def starts(self) -> Int:
         """(B,) column of each row's first live step in the padded array that the rows came from, or 0."""
         return np.zeros(self.nrows, np.int64) if self._given_starts is None else self._given_starts
@@ -445,35 +435,6 @@ class RowPartition:
         edges = np.concatenate([[0], np.nonzero(np.diff(sizes))[0] + 1, [len(sizes)]])
         firsts = np.concatenate([[0], np.cumsum(sizes)])
         return tuple(Rectangle(int(firsts[a]), int(b - a), int(sizes[a])) for a, b in itertools.pairwise(edges))
-
-    def lanes(self, count: int) -> Lanes:
-        """Lay the rows end to end in lanes that are about equally full, longest rows first.
-
-        Args:
-            count: number of lanes, above 0.
-
-        Returns:
-            The lanes.
-
-        Example:
-            >>> RowPartition.from_lengths([2, 5, 3]).lanes(2)
-            Lanes(lane=array([1, 0, 1]), offset=array([3, 0, 0]), length=5)
-
-        Source: Graham 1969, the longest-processing-time rule: never above 4/3 of the shortest possible.
-        """
-        return self.moved(("lanes", count), lambda: self._make_lanes(count))  # type: ignore[no-any-return]
-
-    def _make_lanes(self, count: int) -> Lanes:
-        lane, offset = np.zeros(self.nrows, np.int64), np.zeros(self.nrows, np.int64)
-        loads = [(0, at) for at in range(count)]
-        lengths = self.row_lengths.tolist()
-        for row in self.rows_by_length.tolist():
-            if not lengths[row]:
-                break
-            load, at = loads[0]
-            lane[row], offset[row] = at, load
-            heapq.heapreplace(loads, (load + lengths[row], at))
-        return Lanes(lane, offset, max(loads)[0])
 
     # ---- other partitions from this one
 

@@ -26,8 +26,6 @@ from padless.rows import RowPartition
 Logs = dict[str, float]
 Parts = tuple[Any, Any, Any]
 """Input, targets and weights of a batch."""
-_UNREAD = ("name", "stop_training", "last_batch_steps", "_seed", "built", "compiled", "history", "_metrics")
-"""Attributes of a model that no step reads, or that come into it as arguments."""
 
 
 class Trainer(Layer):
@@ -313,7 +311,7 @@ class Trainer(Layer):
             self._build_on(batch)
         program, numbers = self._run_of("train")
         with self._lock:
-            made, found, y_pred = program(numbers, _parts_of(batch))
+            made, found, y_pred = program(numbers, _parts_of(batch), batch.room)
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
@@ -336,7 +334,7 @@ class Trainer(Layer):
         if not self.built:
             self._build_on(batch)
         program, numbers = self._run_of("evaluate")
-        _, found, y_pred = program(numbers, _parts_of(batch))
+        _, found, y_pred = program(numbers, _parts_of(batch), batch.room)
         self._count(batch, found, y_pred)
 
     def _count(self, batch: Batch, found: dict[str, Any], y_pred: Any) -> None:
@@ -419,6 +417,8 @@ class Trainer(Layer):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
+        *,
+        max_tokens: int | None = None,
     ) -> History:
         """Train.
 
@@ -438,15 +438,17 @@ class Trainer(Layer):
             initial_epoch: where to go on counting.
             steps_per_epoch: batches of an epoch; default: all.
             validation_steps: batches of a validation; default: all.
-            validation_batch_size: rows of a batch there; default: batch_size.
+            validation_batch_size: rows of a batch there; default: batch_size, or steps by max_tokens.
             validation_freq: validate every so many epochs, or after those listed.
+            max_tokens: steps of a batch, instead of batch_size: each holds as many rows as fit. With shuffle, rows
+                that fit are looked for a little ahead, so that nearly all of max_tokens is used. Not in Keras.
 
         Returns:
             The history: loss and metrics by epoch, by live steps, whatever the batching. Ctrl-C ends training after
             the batch at hand and returns the history so far.
 
         Raises:
-            DataError: when counts or rows differ, or a generator ends early.
+            DataError: when counts or rows differ, a row is longer than max_tokens, or a generator ends early.
             NumericError: when the loss is no number; it names the batch and the layer; the weights stay as before it.
 
         Example:
@@ -459,21 +461,15 @@ class Trainer(Layer):
             ['loss']
         """
         self._require_compiled("fit")
-        source = self._source(x, y, sample_weight, batch_size, steps_per_epoch)
+        source = self._source(x, y, sample_weight, batch_size, steps_per_epoch, max_tokens)
         held_out: Source | None = None
-        if validation_split and validation_data is None:
-            if not isinstance(source, Table):
-                raise ArgumentError(
-                    explain(
-                        "validation_split",
-                        expected="data that are all at hand",
-                        got="a generator",
-                        fix="validation_data=(x, y)",
-                    )
-                )
-            source, held_out = source.split(validation_split)
-        elif validation_data is not None:
-            held_out = self._validation_source(validation_data, validation_batch_size or batch_size, validation_steps)
+        if validation_data is not None:
+            by_steps = None if validation_batch_size else max_tokens
+            held_out = self._validation_source(
+                validation_data, validation_batch_size or batch_size, validation_steps, by_steps
+            )
+        elif validation_split:
+            source, held_out = _split(source, validation_split)
         source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
@@ -505,8 +501,10 @@ class Trainer(Layer):
         self, epoch: int, source: Source, shuffling: Any, told: CallbackList, interrupted: Callable[[], bool]
     ) -> Logs:
         self.reset_metrics()
+        batches = source.epoch(shuffling)
+        told.expect(len(source) or None)
         told.tell("on_epoch_begin", epoch, {})
-        for at, batch in enumerate(source.epoch(shuffling)):
+        for at, batch in enumerate(batches):
             told.tell("on_train_batch_begin", at, {})
             with _rows_of_the_data(batch):
                 self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
@@ -537,18 +535,34 @@ class Trainer(Layer):
             weights = _times(weights, batch.weight)
         return batch._replace(weight=weights)
 
-    def _source(self, x: Any, y: Any, weight: Any, batch_size: int | None, steps: int | None) -> Source:
+    def _source(
+        self,
+        x: Any,
+        y: Any,
+        weight: Any,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        max_tokens: int | None = None,
+    ) -> Source:
         if x is None:
             raise ArgumentError(explain("fit", expected="data", got="x=None", fix="model.fit(x, y)"))
-        several = len(getattr(self, "inputs", [0])) > 1
         return batching.source_of(
-            x, y, weight, batch_size=batch_size, steps=steps, mask_maker=self._mask_maker(), several=several
+            x,
+            y,
+            weight,
+            batch_size=batch_size,
+            steps=steps,
+            mask_maker=self._mask_maker(),
+            several=len(getattr(self, "inputs", [0])) > 1,
+            max_tokens=max_tokens,
         )
 
-    def _validation_source(self, data: Any, batch_size: int | None, steps: int | None) -> Source:
+    def _validation_source(
+        self, data: Any, batch_size: int | None, steps: int | None, max_tokens: int | None
+    ) -> Source:
         if isinstance(data, tuple | list) and len(data) in (2, 3):
             x, y, weight = (*data, None)[:3]
-            return self._source(x, y, weight, batch_size, steps)
+            return self._source(x, y, weight, batch_size, steps, max_tokens)
         if isinstance(data, tuple):
             raise ArgumentError(
                 explain(
@@ -558,15 +572,17 @@ class Trainer(Layer):
                     fix="validation_data=(x, y)",
                 )
             )
-        return self._source(data, None, None, batch_size, steps)
+        ready = batching.yields_batches(data)
+        return self._source(data, None, None, batch_size, steps, None if ready else max_tokens)
 
     def _mask_maker(self) -> Layer | None:
         """The layer that finds padding, when it alone reads the model's one input: then rows are packed on the host."""
         nodes = getattr(self, "_nodes", None)
         if nodes is not None:
-            inputs = getattr(self, "inputs", [])
+            inputs, outputs = getattr(self, "inputs", []), getattr(self, "outputs", [])
             readers = {id(n.layer): n.layer for n in nodes if any(p is inputs[0] for p in n.parents)}
-            first = next(iter(readers.values())) if len(inputs) == 1 and len(readers) == 1 else None
+            alone = len(inputs) == 1 and len(readers) == 1 and all(out is not inputs[0] for out in outputs)
+            first = next(iter(readers.values())) if alone else None
         else:
             sequence = getattr(self, "_layers", None)
             first = sequence[0] if sequence else None
@@ -595,6 +611,7 @@ class Trainer(Layer):
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
         steps: str | Sequence[str] = ("train",),
+        max_tokens: int | None = None,
         verbose: int | str = "auto",
     ) -> int:
         """Compile ahead what `fit` on these data would compile on its way; nothing to do where nothing is compiled.
@@ -612,6 +629,7 @@ class Trainer(Layer):
             shuffle: as in `fit`.
             class_weight: as in `fit`.
             steps: some of "train", "evaluate" and "predict".
+            max_tokens: as in `fit`.
             verbose: 0 silent; 1 a bar after two seconds; "auto" is 1 on a terminal.
 
         Returns:
@@ -631,7 +649,7 @@ class Trainer(Layer):
         names = warming.checked(steps)
         if set(names) - {"predict"}:
             self._require_compiled("warmup")
-        source = self._source(x, y, sample_weight, batch_size, None)
+        source = self._source(x, y, sample_weight, batch_size, None, max_tokens)
         if self.run_eagerly or not self.backend.compiles:
             return 0
         self._class_weight = class_weight
@@ -655,6 +673,8 @@ class Trainer(Layer):
         steps: int | None = None,
         callbacks: Sequence[Callback] | None = None,
         return_dict: bool = False,
+        *,
+        max_tokens: int | None = None,
     ) -> Any:
         """Compute loss and metrics, by live steps.
 
@@ -667,12 +687,13 @@ class Trainer(Layer):
             steps: batches; default: all.
             callbacks: told how it goes.
             return_dict: whether to return a dict by name.
+            max_tokens: steps of a batch, instead of batch_size.
 
         Returns:
             The loss; or a list of the loss and the metrics (`metrics_names`); or a dict.
         """
         self._require_compiled("evaluate")
-        source = self._source(x, y, sample_weight, batch_size, steps)
+        source = self._source(x, y, sample_weight, batch_size, steps, max_tokens)
         told = self._callback_list(list(callbacks or ()), verbose, 1, len(source) or None)
         logs = self._evaluate(source, told)
         if return_dict:
@@ -701,6 +722,8 @@ class Trainer(Layer):
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Sequence[Callback] | None = None,
+        *,
+        max_tokens: int | None = None,
     ) -> Any:
         """Compute outputs for many rows, batch by batch.
 
@@ -710,12 +733,13 @@ class Trainer(Layer):
             verbose: as in `fit`; a line is printed only for runs of over two seconds.
             steps: batches; default: all.
             callbacks: told how it goes.
+            max_tokens: steps of a batch, instead of batch_size.
 
         Returns:
             NumPy: an array (B, ...) where rows end in the model; else the form that came in: a list of arrays for a
             list, a Ragged for a Ragged, a padded array for a padded one. Rows are in the order given.
         """
-        source = self._source(x, None, None, batch_size, steps)
+        source = self._source(x, None, None, batch_size, steps, max_tokens)
         told = self._callback_list(
             list(callbacks or ()), 0 if verbose in ("auto", 2) else verbose, 1, len(source) or None
         )
@@ -726,17 +750,17 @@ class Trainer(Layer):
         for at, batch in enumerate(source.epoch()):
             told.tell("on_predict_batch_begin", at, {})
             with _rows_of_the_data(batch):
-                parts.append(self._predict_on(batch.x))
+                parts.append(self._predict_on(batch))
             self.last_batch_steps = batch.nsteps
             told.tell("on_predict_batch_end", at, {})
         told.tell("on_predict_end", {})
         return _form_of(x, several=isinstance(source, Table) and isinstance(source.inputs, tuple)).leave(_joined(parts))
 
-    def _predict_on(self, x: Any) -> Any:
+    def _predict_on(self, batch: Batch) -> Any:
         if not self.built:
-            self._build_on(Batch(x))
+            self._build_on(batch)
         program, numbers = self._run_of("predict")
-        _, _, y = program(numbers, (x, None, None))
+        _, _, y = program(numbers, (batch.x, None, None), batch.room)
         return _on_host(y, self.backend)
 
     # ---- single batches
@@ -794,13 +818,13 @@ class Trainer(Layer):
         Returns:
             As `predict`.
         """
-        table = self._source(x, None, None, None, None)
+        table = self._source(x, None, None)
         assert isinstance(table, Table)
-        y = self._predict_on(table.batch(np.arange(table.nrows)).x)
+        y = self._predict_on(table.batch(np.arange(table.nrows)))
         return _form_of(x, several=isinstance(table.inputs, tuple)).leave(y)
 
     def _one_batch(self, x: Any, y: Any, weight: Any) -> Batch:
-        source = self._source(x, y, weight, None, None)
+        source = self._source(x, y, weight)
         assert isinstance(source, Table)
         return source.batch(np.arange(source.nrows))
 
@@ -844,6 +868,20 @@ def _rows_of_the_data(batch: Batch) -> Iterator[None]:
         raise wrong.renamed(int(batch.rows[wrong.row])) from None
 
 
+def _split(source: Source, share: float) -> tuple[Table, Table]:
+    """Hold the last rows of the data out."""
+    if not isinstance(source, Table):
+        raise ArgumentError(
+            explain(
+                "validation_split",
+                expected="data that are all at hand",
+                got="a generator",
+                fix="validation_data=(x, y)",
+            )
+        )
+    return source.split(share)
+
+
 def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
 
@@ -857,21 +895,24 @@ def _parts_of(batch: Batch) -> Parts:
     return batch.x, batch.y, batch.weight
 
 
+_BOOKKEEPING = frozenset(
+    "built compiled history iterations last_batch_steps stop_training "
+    "_class_weight _first_spec _learning_rate _metrics _seed".split()
+)
+"""Attributes that change while a model trains and that no step reads."""
+
+
 def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
     """What a compiled step takes for fixed: loss, optimizer, and the plain attributes of these and of all layers."""
-    return (
-        trainer.loss,
-        _plain_attributes(trainer.optimizer, ("iterations", "_learning_rate")),
-        _plain_attributes(trainer, _UNREAD),
-        *(_plain_attributes(layer, ()) for _, layer in trainer.inner_layers()),
-    )
+    inner = [layer for _, layer in trainer.inner_layers()]
+    return tuple(_plain_attributes(thing) for thing in (trainer.loss, trainer.optimizer, trainer, *inner))
 
 
-def _plain_attributes(thing: Any, apart: tuple[str, ...]) -> tuple[Any, ...]:
+def _plain_attributes(thing: Any) -> tuple[Any, ...]:
     if thing is None:
         return ()
-    plain = (bool, int, float, str, tuple, type(None))
-    return (thing, *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in apart))
+    plain = (bool, int, float, str, tuple)
+    return (thing, *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in _BOOKKEEPING))
 
 
 def _step_shape(value: Any) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from padless.errors import ArgumentError, DataError, explain
 if TYPE_CHECKING:
     from padless.training import Trainer
 
+Room = tuple[int, int] | None
 _STEPS = ("train", "evaluate", "predict")
 _MOST_BATCHES = 1000
 """Batches that are looked at, a millisecond each: a size that so many did not have is rare."""
@@ -70,15 +71,15 @@ def warm(trainer: Trainer, source: Source, names: tuple[str, ...], epochs: int, 
     Returns:
         How often something was compiled.
     """
-    jobs: list[tuple[Program, dict[str, Any], Any]] = []
+    jobs: list[tuple[Program, dict[str, Any], Any, Room]] = []
     before = 0
     for name in names:
         program, numbers = trainer._run_of(name)
         before += program.compilations
         batches = _batches(source, epochs if name == "train" else 0)
-        jobs += [(program, numbers, parts) for parts in _of_each_size(trainer, name, program, numbers, batches)]
-    for program, numbers, parts in waiting("Compiling", jobs, shown):
-        program.warm(numbers, parts)
+        jobs += [(program, numbers, *found) for found in _of_each_size(trainer, name, program, numbers, batches)]
+    for program, numbers, parts, room in waiting("Compiling", jobs, shown):
+        program.warm(numbers, parts, room)
     return sum(trainer._run_of(name)[0].compilations for name in names) - before
 
 
@@ -106,11 +107,11 @@ def _of_each_size(
     program: Program,
     numbers: dict[str, Any],
     batches: Iterator[tuple[Batch, Callable[[], Batch]]],
-) -> Iterator[Any]:
+) -> Iterator[tuple[Any, Room]]:
     seen: set[Hashable] = {None}
     for hollow, make in batches:
         # The first is looked at as it is: it shows what the step asks of its rows.
-        size = program.size(numbers, trainer._parts_for(name, make() if len(seen) == 1 else hollow))
+        size = program.size(numbers, trainer._parts_for(name, make() if len(seen) == 1 else hollow), hollow.room)
         if size not in seen:
             seen.add(size)
-            yield trainer._parts_for(name, make())
+            yield trainer._parts_for(name, make()), hollow.room

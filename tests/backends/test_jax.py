@@ -1,4 +1,4 @@
-"""What JAX alone has: lanes, separated rows, compiled steps, random numbers that spare slots leave alone."""
+"""What JAX alone has: the staircase, separated rows, compiled steps, random numbers that spare slots leave alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch")
 from jax.test_util import check_grads  # noqa: E402
 
 from padless.backends.jax import PLANS, recurrent  # noqa: E402
-from padless.backends.jax.shapes import FAR, bucket  # noqa: E402
+from padless.backends.jax.shapes import FAR  # noqa: E402
 
 
 @pytest.fixture
@@ -35,61 +35,77 @@ def backend() -> Any:
 # ---- shapes
 
 
-@given(st.integers(0, 10**6), st.sampled_from([4, 8]))
-def test_a_bucket_wastes_little_and_there_are_few(size: int, parts: int) -> None:
-    assert size <= bucket(size, parts) <= max(size * (1 + 1 / parts), size)
-    assert bucket(bucket(size, parts), parts) == bucket(size, parts)
-    assert bucket(size, parts) <= bucket(size + 1, parts)
+class Filled(RowPartition):
+    """A partition of which the last two rows fill the batch up."""
+
+    @property
+    def live_rows(self) -> int:
+        return max(self.nrows - 2, 0)
 
 
-def test_sizes_of_all_batches_are_few() -> None:
-    assert len({bucket(n) for n in range(1024, 16385)}) == 4 * 8 + 1
+@given(strategies.lengths(most=12), st.booleans(), st.sampled_from([RowPartition, Filled]))
+def test_a_staircase_holds_every_live_step_once(lengths: list[int], reverse: bool, kind: type[RowPartition]) -> None:
+    rows = kind.from_lengths(lengths)
+    if not rows.nvals:
+        return
+    plan = recurrent.staircase(rows, reverse)
+    live = int(rows.row_splits[rows.live_rows])
+    assert sorted(plan["steps"][plan["steps"] < FAR]) == list(range(live))
+    np.testing.assert_array_equal(plan["steps"][plan["slots"][:live]], np.arange(live))
+    assert (plan["slots"][live:] == FAR).all()
+    assert (plan["after"][live:] == FAR).all()
+    alive = np.diff(plan["firsts"])
+    for row in range(rows.nrows):
+        steps = np.arange(rows.row_splits[row], rows.row_splits[row + 1])[:: -1 if reverse else 1]
+        place = plan["places"][row]
+        if row >= rows.live_rows:
+            assert place == FAR
+            continue
+        assert plan["rows"][place] == row
+        slots = plan["firsts"][: len(steps)] + place
+        np.testing.assert_array_equal(plan["steps"][slots], steps)
+        assert (alive[: len(steps)] > place).all()
+        np.testing.assert_array_equal(plan["after"][steps], [*slots[1:], rows.nvals + place][: len(steps)])
 
 
-@given(strategies.lengths(most=12), st.booleans())
-def test_lanes_hold_every_row_in_one_piece(lengths: list[int], reverse: bool) -> None:
+@given(strategies.lengths(most=40))
+def test_every_time_step_is_in_a_loop_that_is_wide_enough(lengths: list[int]) -> None:
     rows = RowPartition.from_lengths(lengths)
     if not rows.nvals:
         return
-    plan = recurrent.lanes(rows, reverse)
-    count = plan["starts"].shape[1]
-    assert sorted(plan["owned"][plan["owned"] < FAR]) == list(range(rows.nvals))
-    for row, (first, last) in enumerate(zip(plan["firsts"], plan["lasts"], strict=True)):
-        steps = np.arange(rows.row_splits[row], rows.row_splits[row + 1])
-        if not len(steps):
-            assert first == last == FAR
-            continue
-        slots = np.arange(first, last + 1, count)
-        np.testing.assert_array_equal(plan["owned"][slots], steps[::-1] if reverse else steps)
-        np.testing.assert_array_equal(plan["slots"][plan["owned"][slots]], slots)
-        assert (plan["rows"].reshape(-1)[slots] == row).all()
-        assert plan["starts"].reshape(-1)[slots].tolist() == [True] + [False] * (len(steps) - 1)
-    idle = plan["owned"] == FAR
-    assert plan["starts"].reshape(-1)[idle].all()
-    assert set(plan["rows"].reshape(-1)[idle]) <= {rows.value_rowids[plan["steps"][idle][0]]} if idle.any() else True
+    plan, sizes = recurrent.staircase(rows, False), recurrent.widths(rows.nrows)
+    assert len(plan["turns"]) == len(sizes) + 1
+    assert (plan["turns"][0], plan["turns"][-1]) == (0, rows.max_row_length)
+    assert (np.diff(plan["turns"]) >= 0).all()
+    for width, first, last in zip(sizes, plan["turns"], plan["turns"][1:], strict=False):
+        assert (np.diff(plan["firsts"])[first:last] <= width).all()
 
 
-def test_lanes_of_news_articles_are_nearly_full_and_of_few_shapes() -> None:
+def test_the_slots_of_news_articles_are_nearly_all_live() -> None:
     # Lengths like those of BBC news: log-normal, mean 390, longest above 4,000.
     lengths = np.random.default_rng(0).lognormal(5.8, 0.55, 2240).astype(int).clip(50, 4500)
-    shapes, live = set(), []
-    for at in range(0, len(lengths), 32):
-        rows = RowPartition.from_lengths(lengths[at : at + 32])
-        shapes.add(recurrent.lane_shape(rows))
-        live.append(rows.nvals / np.prod(recurrent.lane_shape(rows)))
-    assert np.mean(live) > 0.87
-    assert len(shapes) <= 14
+    for batch in (32, 256):
+        live = []
+        for at in range(0, len(lengths) - batch + 1, batch):
+            rows = RowPartition.from_lengths(lengths[at : at + batch])
+            turns = np.diff(recurrent.staircase(rows, False)["turns"])
+            live.append(rows.nvals / (turns * recurrent.widths(batch)).sum())
+        assert np.mean(live) > 0.72
 
 
 @pytest.mark.parametrize("name", sorted(PLANS))
-def test_plans_say_which_of_their_arrays_grow_with_a_batch(name: str) -> None:
-    arguments = {"lanes": (False,), "separated": (3, 2, 1, "valid")}[name]
-    rows = RowPartition.from_lengths([9, 0, 40, 3])
-    planner, outputs = PLANS[name], rows.window_rows(3, 2).nvals
-    plan = planner.make(rows, *arguments)
-    sizes = {**dict.fromkeys(planner.per_step, rows.nvals), **dict.fromkeys(planner.per_row, rows.nrows)}
-    sizes |= dict.fromkeys(planner.per_output, outputs)
-    assert {key: len(plan[key]) for key in sizes} == sizes
+def test_plans_of_as_many_rows_and_steps_have_the_same_shapes(name: str) -> None:
+    table = [(size, *rest) for size in (1, 3, 4) for rest in ((1, 1, "same"), (2, 1, "same"), (1, 3, "causal"))]
+    arguments = {"staircase": [(False,), (True,)], "separated": table}[name]
+    for given_ in arguments:
+        shapes = set()
+        for kind in (RowPartition, Filled):
+            for lengths in ([10, 0, 40, 4], [54, 0, 0, 0], [0, 2, 2, 50], [14, 14, 14, 12]):
+                plan = PLANS[name](kind.from_lengths(lengths), *given_)
+                # What windows there are depends on the rows, with a stride; all else does not.
+                apart = ("windows",) if name == "separated" and given_[1] > 1 else ()
+                shapes.add(tuple((key, a.shape) for key, a in plan.items() if key not in apart))
+        assert len(shapes) == 1
 
 
 # ---- recurrent layers
@@ -98,7 +114,9 @@ def test_plans_say_which_of_their_arrays_grow_with_a_batch(name: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @strategies.examples(0.2)
 @given(lengths=strategies.lengths(), seed=strategies.seeds(), bias=st.booleans(), reverse=st.booleans())
-def test_lanes_equal_the_scan_of_torch(kind: str, lengths: list[int], seed: int, bias: bool, reverse: bool) -> None:
+def test_a_staircase_equals_the_scan_of_torch(
+    kind: str, lengths: list[int], seed: int, bias: bool, reverse: bool
+) -> None:
     rows = RowPartition.from_lengths(lengths)
     given_ = arrays(kind, rows.nrows, rows.nvals, bias, "float64", seed)
     fast = run(backends.get("jax"), kind, rows, given_, reverse, fast=True)
@@ -117,6 +135,120 @@ def test_any_cell_equals_the_kernel_for_it(kind: str, monkeypatch: pytest.Monkey
     slow = run(backend, kind, rows, given_, True, fast=True)
     for one, other in zip(fast, slow, strict=True):
         np.testing.assert_allclose(one, other, **GRADIENTS)
+
+
+@pytest.mark.parametrize("lengths", [[0, 0, 200], [0, 0, 0], [1]])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_long_row_and_none_at_all(kind: str, lengths: list[int], backend: Any) -> None:
+    rows = RowPartition.from_lengths(lengths)
+    given_ = arrays(kind, rows.nrows, rows.nvals, True, "float64", 5)
+    fast = run(backend, kind, rows, given_, False, fast=True)
+    slow = run(backends.get("torch"), kind, rows, given_, False, fast=False)
+    for one, other in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(one, other, **GRADIENTS)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("kernels", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_fill_a_batch_up_are_not_there(
+    kind: str, kernels: bool, reverse: bool, monkeypatch: pytest.MonkeyPatch, backend: Any
+) -> None:
+    if not kernels:
+        monkeypatch.setattr(recurrent, "kernel_for", lambda cell: None)
+    few, all_rows = RowPartition.from_lengths([2, 0, 4]), Filled.from_lengths([2, 0, 4, 0, 9])
+    given_ = arrays(kind, 5, 15, True, "float64", 6)
+    given_["x"][6:], given_["h"][3:] = np.nan, np.nan
+    poison = {"y": np.zeros((15, 4)), "h": np.zeros((5, 4))}
+    poison["y"][6:] = poison["h"][3:] = np.nan
+
+    def results(rows: RowPartition) -> Any:
+        def loss(a: dict[str, Any]) -> Any:
+            cell = Formula(kind, {name: a[name] for name in a if name.endswith(("kernel", "bias"))})
+            y, final = backend.recur(
+                cell, a["x"], rows, tuple(a[name] for name in ("h", "c") if name in a), reverse=reverse
+            )
+            value = (y * y * (1 + poison["y"][: rows.nvals])).sum()
+            return value + sum((s * s * (1 + poison["h"][: rows.nrows])).sum() for s in final), (y, final)
+
+        own = {name: a[: {"x": rows.nvals, "h": rows.nrows, "c": rows.nrows}.get(name)] for name, a in given_.items()}
+        (_, seen), gradients = backend.value_and_grad(loss, {name: backend.asarray(a) for name, a in own.items()})
+        return seen, gradients
+
+    ((y, final), by), ((y_few, final_few), by_few) = results(all_rows), results(few)
+    np.testing.assert_array_equal(y[6:], np.zeros((9, 4)))
+    np.testing.assert_allclose(y[:6], y_few, **VALUES)
+    for one, other, name in zip(final, final_few, ("h", "c"), strict=False):
+        np.testing.assert_allclose(one[:3], other, **VALUES)
+        np.testing.assert_array_equal(one[3:], backend.asarray(given_[name])[3:])
+    for name, gradient in by.items():
+        size = len(by_few[name])
+        np.testing.assert_allclose(gradient[:size], by_few[name], **GRADIENTS)
+        np.testing.assert_array_equal(gradient[size:], np.zeros_like(gradient[size:]))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_cell_with_constants_and_whole_numbers_in_its_state(reverse: bool, backend: Any) -> None:
+    """Attention-like: a constant for each row, weights read from around, a count of steps beside the state."""
+    rows = RowPartition.from_lengths([3, 0, 9, 1, 9])
+    draw = np.random.default_rng(7)
+    given_ = {"x": draw.normal(size=(rows.nvals, 3)), "h": draw.normal(size=(5, 4)), "k": draw.normal(size=(5, 4))}
+    given_ |= {"w": draw.normal(size=(3, 4)), "u": draw.normal(size=(4, 4)) * 0.5}
+
+    def results(one: Any, scan: Any) -> Any:
+        def loss(a: dict[str, Any]) -> Any:
+            def step(x: Any, state: Any, constant: Any, marks: Any) -> Any:
+                h, seen = state
+                factor = one.cast(seen + marks, "float64")
+                h = one.xp.tanh(x @ a["w"] + (h @ a["u"]) * constant) / one.xp.reshape(factor, (-1, 1))
+                return h @ a["u"], (h, seen + 1)
+
+            counts = (one.asarray(np.zeros(5, "int32")), one.asarray(np.arange(1, 6, dtype="int32")))
+            y, final = scan(step, a["x"], rows, (a["h"], counts[0]), reverse=reverse, constants=(a["k"], counts[1]))
+            return (y * y).sum() + (final[0] ** 3).sum(), (y, *final)
+
+        (_, seen), gradients = one.value_and_grad(loss, {name: one.asarray(a) for name, a in given_.items()})
+        return [one.to_host(v) for v in (*seen, *gradients.values())]
+
+    torch_ = backends.get("torch")
+    fast = results(backend, backend.scan)
+    slow = results(torch_, lambda *args, **options: Backend.scan(torch_, *args, **options))
+    for one, other in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(one, other, **GRADIENTS)
+    np.testing.assert_array_equal(fast[2], rows.row_lengths)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_training_step_serves_all_batches_of_as_many_rows_and_steps(kind: str, backend: Any) -> None:
+    given_ = {name: backend.asarray(a) for name, a in arrays(kind, 6, 30, True, "float32", 0).items()}
+    given_["filter"] = backend.asarray(np.random.default_rng(1).normal(size=(3, 4, 2)).astype("float32"))
+
+    def loss(a: dict[str, Any], rows: RowPartition) -> Any:
+        cell = Formula(kind, {name: a[name] for name in a if name.endswith(("kernel", "bias"))})
+        state = tuple(a[name] for name in ("h", "c") if name in a)
+        y, final = backend.recur(cell, a["x"], rows, state, reverse=True)
+        y, made = backend.convolve(y, rows, a["filter"], padding="same")
+        return (y * y).sum() + sum((s * s).sum() for s in (*final, backend.segment_max(y, made)))
+
+    class Named(RowPartition):
+        """A partition of which only the numbers of rows and steps are known."""
+
+        def __init__(self, arrays: Any) -> None:
+            super().__init__([0, 0, 0, 0, 0, 0, 30])
+            self.arrays = arrays
+
+        def moved(self, key: Any, make: Any) -> Any:
+            return self.arrays[key] if key in self.arrays else make()
+
+    step = jax.jit(lambda a, given: jax.grad(lambda a: loss(a, Named(given)))(a))
+    for lengths in ([5] * 6, [0, 0, 0, 0, 0, 30], [30, 0, 0, 0, 0, 0], [1, 2, 3, 4, 9, 11]):
+        rows = RowPartition.from_lengths(lengths)
+        expected = jax.grad(lambda a, rows=rows: loss(a, rows))(given_)
+        keys = [k for k in rows._moved if k[0] == "jax" and k[1] in ("plan", "index")]
+        got = step(given_, {key: rows._moved[key] for key in keys})
+        for name, one in got.items():
+            np.testing.assert_allclose(one, expected[name], **GRADIENTS)
+    assert step._cache_size() == 1
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru", "simple_rnn"])
@@ -201,19 +333,18 @@ def test_recurrent_layers_work_in_a_compiled_step_that_gets_the_rows_as_arrays(b
         sums = backend.segment_sum(y, rows)
         return y, final, scanned, sums, backend.segment_max(y, rows)
 
-    step, shapes = jax.jit(compiled), set()
-    for lengths in ([4, 3, 2], [5, 4, 0], [4, 1, 4]):
+    step = jax.jit(compiled)
+    for lengths in ([4, 3, 2], [5, 4, 0], [4, 1, 4], [0, 0, 9]):
         rows = RowPartition.from_lengths(lengths)
-        keys = {("jax", "plan", "lanes", False): backend.plan(rows, "lanes", False)}
+        keys: dict[Any, Any] = {("jax", "plan", "staircase", False): backend.plan(rows, "staircase", False)}
         keys["jax", "index", "value_rowids"] = backend.index(rows, "value_rowids")
-        shapes.add(tuple(sorted((k, v.shape) for k, v in backend.plan(rows, "lanes", False).items())))
         state = tuple(backend.asarray(given_[name]) for name in ("h", "c"))
         got = step(backend.asarray(given_["x"]), keys, state)
         y, final = backend.recur(cell, backend.asarray(given_["x"]), rows, state)
         expected = (y, final, y, backend.segment_sum(y, rows), backend.segment_max(y, rows))
         for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
             np.testing.assert_allclose(one, other, **VALUES)
-    assert step._cache_size() == len(shapes)
+    assert step._cache_size() == 1
 
 
 # ---- numbers

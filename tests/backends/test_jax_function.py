@@ -408,9 +408,9 @@ def test_warmup_of_features_looks_at_lengths_alone() -> None:
     model = Sequential([layers.Dense(2), layers.GlobalMaxPooling1D(), layers.Dense(1)])
     model(x[:2])
     model.compile("sgd", "mse")
-    count = model.warmup(x, y, batch_size=16, epochs=2)
-    model.fit(x, y, batch_size=16, epochs=2, verbose=0)
-    assert count == compilations(model) > 1
+    count = model.warmup(x, y, max_tokens=200, epochs=2)
+    model.fit(x, y, max_tokens=200, epochs=2, verbose=0)
+    assert count == compilations(model) > 0
 
 
 def test_warmup_says_what_is_wrong() -> None:

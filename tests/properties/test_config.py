@@ -10,8 +10,9 @@ import pytest
 import padless
 from padless import Layer, Ragged
 from padless.saving import deserialize, serialize
+from tests.calls import call
 from tests.cases import Case, cases
-from tests.oracle import Batch, answers, assert_same, batch, built, call, in_a_batch, ragged
+from tests.oracle import Batch, answers, assert_same, batch, built, in_a_batch, ragged
 from tests.properties.test_rows_never_lost import model_of
 
 EXACT = {"rtol": 0, "atol": 0}

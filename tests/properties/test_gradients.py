@@ -5,6 +5,7 @@ The reference is the sum over the rows, each alone, in float64; central differen
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ import pytest
 from hypothesis import example, given
 
 from padless import Layer, Ragged, RowPartition, backends
-from padless.layer import substituted
+from padless.backends.base import Program
+from padless.layer import calling, live_entries, substituted
+from tests.calls import call, outputs
 from tests.cases import Case, cases
+from tests.compiled import compiled, fits
 from tests.conftest import BACKENDS
-from tests.oracle import Answers, Batch, alone, batch, built, call, outputs
+from tests.oracle import Answers, Batch, alone, batch, built, ragged
 from tests.strategies import Padding, examples, lengths, paddings, seeds
 from tests.tolerances import GRADIENTS
 
@@ -61,6 +65,8 @@ def gradients(layer: Layer, data: Batch, numbers: Answers, mask: Mask | None = N
         numbers: the coefficients of the loss.
         mask: puts the inputs into poisoned padded arrays; None for packed steps.
     """
+    if layer.backend.name == "jax" and data.nrows:
+        return compiled_gradients(layer, data, numbers, mask)
     steps = data.packed() if mask is None else data.padded(mask)
     fixed = {f"@{at}": layer.backend.asarray(array) for at, array in enumerate(steps)}
     moving = {} if data.nothing[0].dtype.kind == "i" else fixed
@@ -81,6 +87,64 @@ def gradients(layer: Layer, data: Batch, numbers: Answers, mask: Mask | None = N
 
     (loss, _), found = layer.backend.value_and_grad(function, {**weights, **moving, **states})
     return float(layer.backend.to_host(loss)), {key: layer.backend.to_host(value) for key, value in found.items()}
+
+
+def compiled_gradients(layer: Layer, data: Batch, numbers: Answers, mask: Mask | None) -> tuple[float, Gradients]:
+    """The same from a compiled program, which gets rows that were packed on the host."""
+    inputs = ragged(data, layer)
+    if mask is not None:
+        inputs = [Ragged.from_padded(array, mask) for array in data.padded(mask)]
+    states = [np.asarray(state, layer.dtype) for state in data.states]
+    tables = [factor_table(rows, layer.dtype) for rows in numbers]
+    made, found, by_input = program_of(layer)({}, (inputs, states, tables), fits(data.nrows, inputs[0].rows.nvals))
+    steps = [one.values if mask is None else one.to_padded() for one in by_input[0]]
+    named = {f"@{at}": array for at, array in enumerate(steps)} | {f"#{at}": a for at, a in enumerate(by_input[1])}
+    return float(found["loss"]), {key: np.asarray(array) for key, array in {**made, **named}.items()}
+
+
+def factor_table(rows: list[Host], dtype: str) -> Host:
+    """(B, 64, ...) the coefficients of an output: of the steps of each row, or of its one entry."""
+    table = np.zeros((len(rows), 64, *np.atleast_1d(rows[0]).shape[1:]), dtype)
+    for row, numbers in enumerate(rows):
+        table[row, : len(np.atleast_1d(numbers))] = numbers
+    return table
+
+
+def weighed(layer: Layer, y: Any, table: Any, live: Any) -> Any:
+    """The sum of coefficient times answer, over all live steps or rows."""
+    xp = layer.xp
+    if isinstance(y, Ragged):
+        values, ids, ranks = y.values, *(layer.backend.index(y.rows, name) for name in ("value_rowids", "ranks"))
+        factor = xp.take(xp.reshape(table, (-1, *table.shape[2:])), ids * 64 + xp.minimum(ranks, 63), axis=0)
+    else:
+        values, factor = y, xp.reshape(table[:, : y.shape[1] if y.ndim > 1 else 1], y.shape)
+    marks = xp.reshape(live_entries(y, live), (-1, *(1 for _ in values.shape[1:])))
+    return xp.sum(xp.where(marks, values * factor, xp.zeros_like(values)))
+
+
+@functools.cache
+def program_of(layer: Layer) -> Program:
+    """Loss and gradients of a layer, compiled."""
+
+    def function(arrays: dict[str, Any], numbers: Any, batch: Any, live: Any) -> Any:
+        inputs, states, tables = batch
+        of_inputs = {f"@{at}": one.values for at, one in enumerate(inputs)}
+        moving = {} if layer.backend.dtype_name(inputs[0].values).startswith("int") else of_inputs
+        of_states = {f"#{at}": state for at, state in enumerate(states)}
+        trained = {path: arrays[path] for path, (owner, name) in layer.weight_slots().items() if owner.trains(name)}
+
+        def loss(given: dict[str, Any]) -> tuple[Any, Any]:
+            fed = [one.with_values(given.get(f"@{at}", one.values)) for at, one in enumerate(inputs)]
+            with substituted(layer, {path: given[path] for path in trained}), calling(live=live):
+                result = outputs(call(layer, fed, states=[given[key] for key in of_states]))
+            parts = [weighed(layer, y, table, live) for y, table in zip(result, tables, strict=True)]
+            return sum(parts[1:], start=parts[0]), None
+
+        (value, _), found = layer.backend.value_and_grad(loss, {**trained, **moving, **of_states})
+        by_input = [one.with_values(found[key]) for key, one in zip(moving, inputs, strict=False)]
+        return {path: found[path] for path in trained}, {"loss": value}, (by_input, [found[key] for key in of_states])
+
+    return compiled(function, layer)
 
 
 def one_by_one(layer: Layer, data: Batch, numbers: Answers) -> tuple[float, Gradients]:

@@ -10,22 +10,11 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given
 
-from padless import Ragged, RowPartition, backends
+from padless import Layer, Ragged, RowPartition, backends
+from tests.calls import call, outputs
 from tests.cases import Case, cases
-from tests.oracle import (
-    Answers,
-    Batch,
-    alone,
-    answers,
-    assert_same,
-    batch,
-    built,
-    call,
-    in_a_batch,
-    outputs,
-    ragged,
-    with_holes,
-)
+from tests.compiled import run, run_padded
+from tests.oracle import Answers, Batch, alone, answers, assert_same, batch, built, in_a_batch, ragged, with_holes
 from tests.strategies import Padding, examples, lengths, masks, paddings, seeds
 from tests.tolerances import VALUES
 
@@ -72,6 +61,11 @@ def assert_in_place(length: Callable[[int], int], after: Mask, before: Mask) -> 
             assert after[row, :count].all()
 
 
+def entering(layer: Layer, arrays: list[Any], mask: Mask) -> list[Ragged]:
+    """Padded arrays as rows of the layer's backend."""
+    return [Ragged.from_padded(layer.backend.asarray(array), mask) for array in arrays]
+
+
 @pytest.mark.parametrize("case", READS_ROWS)
 @examples(0.4)
 @example(rows=[0, 2], seed=0, padding=Padding("post", 0, 0))
@@ -81,9 +75,9 @@ def assert_in_place(length: Callable[[int], int], after: Mask, before: Mask) -> 
 def test_poisoned_padding(backend: str, case: Case, rows: list[int], seed: int, padding: Padding) -> None:
     layer, data = built(case, backend), batch(case, rows, seed)
     mask = padding.mask(rows)
-    arrays = [layer.backend.asarray(array) for array in data.padded(mask)]
-    padded = call(layer, arrays, states=data.states, mask=layer.backend.asarray(mask))
-    packed = call(layer, [Ragged.from_padded(array, mask) for array in arrays], states=data.states)
+    arrays = data.padded(mask)
+    padded = run_padded(layer, arrays, mask, states=data.states)
+    packed = run(layer, entering(layer, arrays, mask), states=data.states)
     assert_same(live_steps(case, padded, packed, mask), alone(case, data), what=padding.side, **VALUES)
 
 
@@ -93,10 +87,9 @@ def test_padding_changes_no_bit(backend: str, case: Case) -> None:
     layer, data = built(case, backend), batch(case, rows)
     expected = in_a_batch(layer, data)
     for padding in (Padding("post", 0, 0), Padding("post", 7, 0), Padding("pre", 20, 0), Padding("both", 9, 1)):
-        entered = [
-            Ragged.from_padded(layer.backend.asarray(a), padding.mask(rows)) for a in data.padded(padding.mask(rows))
-        ]
-        assert_same(answers(call(layer, entered, states=data.states)), expected, what=padding.side, **EXACT)
+        mask = padding.mask(rows)
+        entered = entering(layer, data.padded(mask), mask)
+        assert_same(answers(run(layer, entered, states=data.states)), expected, what=padding.side, **EXACT)
 
 
 @pytest.mark.parametrize("case", READS_ROWS)
@@ -105,13 +98,12 @@ def test_padding_changes_no_bit(backend: str, case: Case) -> None:
 def test_holes(backend: str, case: Case, mask: Mask, seed: int) -> None:
     layer, data = built(case, backend), batch(case, mask.sum(axis=1).tolist(), seed)
     rows = RowPartition.from_mask(mask)
-    got = call(layer, ragged(data, layer, rows), states=data.states)
+    got = run(layer, ragged(data, layer, rows), states=data.states)
     assert_same(answers(got), expected_with_holes(case, data, mask), **VALUES)
-    arrays = [layer.backend.asarray(array) for array in data.padded(mask)]
-    padded = call(layer, arrays, states=data.states, mask=layer.backend.asarray(mask))
+    padded = run_padded(layer, data.padded(mask), mask, states=data.states)
     for one, other in zip(outputs(padded), outputs(got), strict=True):
         truth = other.to_padded() if isinstance(other, Ragged) else other
-        np.testing.assert_array_equal(layer.backend.to_host(one), layer.backend.to_host(truth))
+        np.testing.assert_array_equal(*(backends.of(a).to_host(a) for a in (one, truth)))
         if isinstance(other, Ragged) and case.rows == "kept":
             np.testing.assert_array_equal(other.mask, mask)
 
@@ -178,8 +170,8 @@ def test_what_padding_holds(backend: str, case: Case, value: float) -> None:
     layer, data = built(case, backend), batch(case, rows)
     mask = Padding("post", 2, 0).mask(rows)
     arrays = [np.nan_to_num(array, nan=value, posinf=value, neginf=value) for array in data.padded(mask)]
-    entered = [Ragged.from_padded(layer.backend.asarray(array), mask) for array in arrays]
-    assert_same(answers(call(layer, entered, states=data.states)), in_a_batch(layer, data), **EXACT)
+    entered = entering(layer, arrays, mask)
+    assert_same(answers(run(layer, entered, states=data.states)), in_a_batch(layer, data), **EXACT)
 
 
 @given(rows=lengths(), padding=paddings())

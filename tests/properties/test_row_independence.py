@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.cases import Case, cases
-from tests.oracle import alone, answers, assert_same, batch, built, call, in_a_batch, ragged
+from tests.compiled import run
+from tests.oracle import alone, answers, assert_same, batch, built, in_a_batch, ragged
 from tests.strategies import GIANT, examples, lengths, seeds
 from tests.tolerances import VALUES
 
@@ -79,7 +80,7 @@ def test_dtype_is_kept(backend: str, case: Case) -> None:
     for dtype in ("float32", "float64"):
         layer = built(case, backend, dtype)
         data = batch(case, [2, 0, 3])
-        for output in answers(call(layer, ragged(data, layer), states=data.states)):
+        for output in answers(run(layer, ragged(data, layer), states=data.states)):
             assert {row.dtype.name for row in output} == {dtype}
 
 

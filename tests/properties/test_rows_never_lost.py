@@ -10,8 +10,9 @@ import pytest
 
 from padless import DataError, Input, Layer, MaskError, Model, Ragged, backends, layers
 from padless.spec import Symbol
+from tests.calls import call, outputs
 from tests.cases import Case, cases
-from tests.oracle import answers, assert_same, batch, built, call, in_a_batch, outputs, ragged
+from tests.oracle import answers, assert_same, batch, built, in_a_batch, ragged
 from tests.strategies import Padding
 from tests.tolerances import VALUES
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 
 from padless import Layer, Ragged, layers, random
-from padless.layer import substituted
 from tests.cases import Case, cases
-from tests.oracle import Answers, Batch, answers, assert_same, batch, call, fresh, ragged
+from tests.compiled import run_training
+from tests.oracle import Answers, Batch, answers, assert_same, batch, built, ragged
 from tests.strategies import Padding, examples, lengths, paddings, seeds
 from tests.tolerances import VALUES
 
@@ -22,9 +22,8 @@ State = dict[str, npt.NDArray[Any]]
 
 def trained(layer: Layer, data: Batch, inputs: list[Any]) -> tuple[Answers, State]:
     """Answers and new states of a training step, which leaves the layer as it was."""
-    with random.drawing(seed=1, step=2), substituted(layer, {}) as assigned:
-        found = answers(call(layer, inputs, states=data.states, training=True))
-    return found, {path: layer.backend.to_host(array) for path, array in assigned.items()}
+    result, assigned = run_training(layer, inputs, states=data.states)
+    return answers(result), {path: layer.backend.to_host(array) for path, array in assigned.items()}
 
 
 @pytest.mark.parametrize("case", cases("kept", "change", "end"))
@@ -34,7 +33,7 @@ def trained(layer: Layer, data: Batch, inputs: list[Any]) -> tuple[Answers, Stat
 @example(rows=[0, 0], seed=0, padding=Padding("pre", 3, 0))
 @given(rows=lengths(giant=25), seed=seeds(), padding=paddings())
 def test_poisoned_padding(backend: str, case: Case, rows: list[int], seed: int, padding: Padding) -> None:
-    layer = fresh(case)
+    layer = built(case, backend)
     data, mask = batch(case, rows, seed), padding.mask(rows)
     expected, states = trained(layer, data, ragged(data, layer))
     entered = [Ragged.from_padded(layer.backend.asarray(array), mask) for array in data.padded(mask)]

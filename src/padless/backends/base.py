@@ -81,21 +81,23 @@ class Program:
         """
         return self.function(self.collect(), numbers, batch, None)
 
-    def size(self, numbers: dict[str, Any], batch: Any) -> Hashable:
+    def size(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> Hashable:
         """What is compiled for a batch, as something to compare with that of others; None where nothing is.
 
         Args:
             numbers: by name.
             batch: a batch; where the function has seen one like it, the features of steps may be missing.
+            room: as in a call.
         """
         return None
 
-    def warm(self, numbers: dict[str, Any], batch: Any) -> None:
+    def warm(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> None:
         """Compile what running it would, and change nothing.
 
         Args:
             numbers: by name.
             batch: a batch.
+            room: as in a call.
         """
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from padless import backends
 from padless.forms import narrowed
 from padless.layer import Array, Layer
 from padless.ragged import Ragged
@@ -37,9 +40,10 @@ class Masking(Layer):
 
     def _differs(self, x: Array, axis: int) -> Array:
         """Whether any feature is not the value; the features are the axes from `axis` on."""
-        equal = self.xp.isnan(x) if self.mask_value != self.mask_value else x == self.mask_value
-        unlike = self.xp.logical_not(equal)
-        return self.xp.any(unlike, axis=tuple(range(axis, x.ndim))) if x.ndim > axis else unlike
+        xp = backends.of(x).xp  # rows that are still on the host are looked through there
+        value = self.mask_value.item() if isinstance(self.mask_value, np.generic) else self.mask_value
+        unlike = xp.logical_not(xp.isnan(x) if value != value else x == value)
+        return xp.any(unlike, axis=tuple(range(axis, x.ndim))) if x.ndim > axis else unlike
 
     def call(self, x: Ragged) -> Ragged:
         """Leave the masked steps out.
@@ -63,7 +67,7 @@ class Masking(Layer):
             (B, T) bool, or rows of bools.
         """
         if isinstance(x, Ragged):
-            return x.with_values(self._differs(self.backend.asarray(x.values), 1))
+            return x.with_values(self._differs(x.values, 1))
         found = self._differs(self.backend.asarray(x), 2)
         return found if mask is None else self.xp.logical_and(found, self.backend.asarray(mask))
 

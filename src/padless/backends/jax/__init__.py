@@ -24,7 +24,7 @@ from padless.backends.base import Array, Backend, Cell, Program, Step
 from padless.backends.jax import compiled, convolution, recurrent
 from padless.backends.jax.compiled import CompiledProgram
 from padless.backends.jax.filled import TracedRows
-from padless.backends.jax.shapes import Planner
+from padless.backends.jax.shapes import Host
 from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
 from padless.ragged import Ragged
@@ -34,11 +34,14 @@ if TYPE_CHECKING:
     from padless.function import FunctionBatch, ModelFunction
     from padless.optimizers import Optimizer
 
-PLANS: Mapping[str, Planner] = {
-    "lanes": Planner(recurrent.lanes, per_step=("slots",), per_row=("lasts", "firsts")),
-    "separated": Planner(convolution.separated, per_step=("slots",), per_output=("windows",)),
+PLANS: Mapping[str, Callable[..., dict[str, Host]]] = {
+    "staircase": recurrent.staircase,
+    "separated": convolution.separated,
 }
-"""What `JaxBackend.plan` can make, by name."""
+"""What `JaxBackend.plan` can make, by name: function(partition, *arguments) to arrays, on the host.
+
+Without holes, their shapes depend on the numbers of rows and of steps and on the arguments alone.
+"""
 
 # Of the two settings the narrow one: only who names a 64-bit dtype gets it, where JAX would warn and give 32 bits.
 jax.config.update("jax_explicit_x64_dtypes", "allow")  # type: ignore[no-untyped-call]
@@ -66,7 +69,10 @@ def _take(x: jax.Array, indices: jax.Array, /, *, axis: int | None = None) -> ja
     """
     if indices.dtype in (np.int64, np.uint64):
         indices = indices.astype(jnp.int32)  # the gradient of a gather wants what JAX's own indices are
-    place = (slice(None),) * ((axis or 0) % x.ndim)
+    at = (axis or 0) % x.ndim
+    if not x.shape[at]:
+        return jnp.zeros((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]), x.dtype)
+    place = (slice(None),) * at
     taken: jax.Array = x.at[(*place, indices)].get(mode="promise_in_bounds", wrap_negative_indices=False)
     return taken
 
@@ -194,9 +200,9 @@ class JaxBackend(Backend):
         made = rows.moved(key, lambda: {k: self._index(a) for k, a in self.host_plan(rows, name, *arguments).items()})
         return dict(made)
 
-    def host_plan(self, rows: RowPartition, name: str, *arguments: Any) -> dict[str, np.ndarray[Any, Any]]:
+    def host_plan(self, rows: RowPartition, name: str, *arguments: Any) -> dict[str, Host]:
         """As `plan`, on the host."""
-        return PLANS[name].make(rows, *arguments)
+        return PLANS[name](rows, *arguments)
 
     def _index(self, host: np.ndarray[Any, Any]) -> Array:
         # What is made while a step is compiled must serve after it, too.
@@ -253,7 +259,7 @@ class JaxBackend(Backend):
         reverse: bool = False,
         constants: tuple[Array, ...] = (),
     ) -> tuple[Array, tuple[Array, ...]]:
-        return recurrent.scan(step, x, self.plan(rows, "lanes", reverse) if rows.nvals else None, state, constants)
+        return recurrent.scan(step, x, self._staircase(rows, reverse), state, constants)
 
     def recur(
         self,
@@ -265,10 +271,14 @@ class JaxBackend(Backend):
         reverse: bool = False,
         constants: tuple[Array, ...] = (),
     ) -> tuple[Array, tuple[Array, ...]]:
-        kernel = recurrent.kernel_for(cell) if rows.nvals and not constants else None
-        if kernel is None:
-            return super().recur(cell, x, rows, state, reverse=reverse, constants=constants)
-        return kernel(cell, x, self.plan(rows, "lanes", reverse), state)
+        plan = self._staircase(rows, reverse)
+        kernel = recurrent.kernel_for(cell) if not constants else None
+        if kernel is None or plan is None:
+            return recurrent.scan(cell.step, x, plan, state, constants, cell.project)
+        return kernel(cell, x, plan, state)
+
+    def _staircase(self, rows: RowPartition, reverse: bool) -> dict[str, Array] | None:
+        return self.plan(rows, "staircase", reverse) if rows.nvals else None
 
     def convolve(
         self,

@@ -67,12 +67,13 @@ class FilledBatch:
     Args:
         batch: a tree of Ragged, arrays (B, ...) and None.
         room: rows and steps to fill it up to; by default the next of the series.
+        dense: whether to fill it up, too, when it has no rows of unequal length.
 
     Raises:
         DataError: when the parts do not have the same number of rows.
     """
 
-    def __init__(self, batch: Any, room: tuple[int, int] | None = None) -> None:
+    def __init__(self, batch: Any, room: tuple[int, int] | None = None, dense: bool = True) -> None:
         leaves, self.tree = jax.tree.flatten(batch, is_leaf=lambda x: isinstance(x, Ragged))
         counts = {len(leaf) for leaf in leaves}
         if len(counts) != 1:
@@ -80,7 +81,9 @@ class FilledBatch:
                 explain("a batch", expected="as many rows in each part", got=f"{sorted(counts)}", fix="equal counts")
             )
         self.nrows = counts.pop()
-        self.capacity = capacity(self.nrows, _LEAST_ROWS) if room is None else room[0]
+        self.capacity = capacity(self.nrows if room is None else max(self.nrows, room[0]), _LEAST_ROWS)
+        if not dense and not any(isinstance(leaf, Ragged) for leaf in leaves):
+            self.capacity = self.nrows - 1  # the last row is where the sink would be
         self.rows: list[FilledRows] = []
         self.leaves: list[np.ndarray[Any, Any]] = []
         kinds = []
@@ -106,7 +109,7 @@ class FilledBatch:
     @property
     def form(self) -> Form:
         """What is known of it before the numbers are."""
-        return Form(self.tree, self.kinds, tuple(Sizes.of(rows) for rows in self.rows))
+        return Form(self.tree, self.kinds, tuple(Sizes(rows.nrows, rows.nvals) for rows in self.rows))
 
     def wanted(self, key: Key, plans: Callable[..., dict[str, Any]]) -> Any:
         """An array, or arrays by name, of the rows of one input."""
@@ -219,7 +222,7 @@ class Notes:
             The form.
         """
         form = filled.form
-        alike = form.tree, form.kinds, tuple((s.has_holes, s.came_padded) for s in form.sizes)
+        alike = form.tree, form.kinds
         noted = self._known.get(alike)
         if noted is None:
             recorder = _Recorder(filled, self._backend.host_plan)
@@ -376,11 +379,11 @@ class CompiledProgram(Program):
 
     # ---- ahead of time
 
-    def size(self, numbers: dict[str, Any], batch: Any) -> Hashable:
+    def size(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> Hashable:
         with self.lock:
             if not self._compiles:
                 return None
-            arrays, filled = self.collect(), FilledBatch(batch)
+            arrays, filled = self.collect(), FilledBatch(batch, room)
             try:
                 form = self._notes.form(filled, self._tracer(arrays, _words(numbers), filled))
             except Exception as error:
@@ -392,10 +395,10 @@ class CompiledProgram(Program):
             self._give_up(problem)
             return None
 
-    def warm(self, numbers: dict[str, Any], batch: Any) -> None:
+    def warm(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> None:
         before = self.compilations
         with self.lock:
-            self._compiled(_unshared(self.collect()), _words(numbers), FilledBatch(batch))
+            self._compiled(_unshared(self.collect()), _words(numbers), FilledBatch(batch, room))
         self.ahead += self.compilations - before
 
     # ---- tracing

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from padless.backends.jax.shapes import FAR, Host, bucket, relaid
+from padless.backends.jax.shapes import FAR, Host, relaid
 from padless.rows import RowPartition
 
 
@@ -27,28 +27,45 @@ def separated(rows: RowPartition, size: int, stride: int, dilation: int, padding
 
     Returns:
         steps: (slots,) the step at each slot of the buffer; FAR for a zero.
-        slots: (N,) slot of each step; FAR for a step of a row that no window fits into.
-        windows: (M,) the window of each output step.
+        slots: (N,) slot of each step; FAR for a step of a row that no window fits into, or that fills up a batch.
+        windows: (M,) the window of each output step; FAR for one of a row that fills up a batch.
         outputs: (windows,) the output step of each window; FAR for one that reaches over the end of a row.
     """
     span = (size - 1) * dilation + 1
     made = rows.window_rows(size, stride, dilation, padding)
     extents, counts = rows.extents, made.extents
     before = rows.window_margins(size, stride, dilation, padding)
-    full = counts > 0
+    live = np.arange(rows.nrows) < rows.live_rows
+    full = (counts > 0) & live
     margin = int(before[full].min(initial=span))
     wide = np.maximum(before + extents, (counts - 1) * stride + span - margin)
     wide = np.where(full, -(-wide // stride) * stride, 0)
     bases = np.cumsum(wide) - wide
-    # The last windows may reach behind the last row.
-    total = bucket(int(wide.sum()) + span)
+    total = _bound(rows.places, rows.nrows, span, stride, padding)
     slots = np.where(full[rows.value_rowids], (bases + before)[rows.value_rowids] + rows.positions, FAR)
     steps = np.full(total, FAR)
     steps[slots[slots < FAR]] = np.nonzero(slots < FAR)[0]
-    windows = (bases // stride)[made.value_rowids] + made.positions
+    windows = np.where(live[made.value_rowids], (bases // stride)[made.value_rowids] + made.positions, FAR)
     outputs = np.full((total - span) // stride + 1, FAR)
-    outputs[windows] = np.arange(made.nvals)
+    outputs[windows[windows < FAR]] = np.nonzero(windows < FAR)[0]
     return {"steps": steps, "slots": slots, "windows": windows, "outputs": outputs}
+
+
+def _bound(places: int, nrows: int, span: int, stride: int, padding: str) -> int:
+    """Slots enough for as many rows with as many places in all, whatever their lengths, and for a window behind them.
+
+    Args:
+        places: of all rows together.
+        nrows: B.
+        span: places from the first to the last tap of a window.
+        stride: places between two windows.
+        padding: "valid", "same" or "causal".
+
+    Returns:
+        The number of slots.
+    """
+    between = {"valid": 0, "causal": span - 1, "same": span // 2 if stride == 1 else span - 1}[padding]
+    return places + nrows * (between + stride - 1) + span
 
 
 @partial(jax.jit, static_argnames=("stride", "dilation", "groups"))

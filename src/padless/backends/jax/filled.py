@@ -162,10 +162,12 @@ class FilledRows(RowPartition):
         rows = self.window_rows(size, stride, dilation, padding)
         real = self.real.windows(size, stride, dilation, padding)
         index, inside = np.zeros((rows.nvals, size), np.int64), np.ones(rows.nvals, np.int64)
-        if len(real.inside):
-            index[:], inside[:] = real.index[0], real.inside[0]
-            index[: len(real.inside)], inside[: len(real.inside)] = real.index, real.inside
-        return Windows(rows, np.where(index == self.real.nvals, self.nvals, index), inside)
+        count = len(real.inside)
+        if count:
+            taps = np.where(real.index == self.real.nvals, self.nvals, real.index)
+            index[:count], inside[:count] = taps, real.inside
+            index[count:], inside[count:] = taps[0], real.inside[0]
+        return Windows(rows, index, inside)
 
 
 class Source(Protocol):
@@ -192,21 +194,10 @@ class Sizes(NamedTuple):
     Attributes:
         nrows: B.
         nvals: N.
-        places: of all rows together.
-        has_holes: whether steps in the middle of rows are masked.
-        came_padded: whether the rows came from a padded array.
     """
 
     nrows: int
     nvals: int
-    places: int
-    has_holes: bool
-    came_padded: bool
-
-    @classmethod
-    def of(cls, rows: FilledRows) -> Sizes:
-        """The sizes of rows."""
-        return cls(rows.nrows, rows.nvals, rows.places, rows.has_holes, rows.came_padded)
 
 
 class TracedRows(RowPartition):
@@ -270,15 +261,19 @@ class TracedRows(RowPartition):
         """N of the filled batch."""
         return self.sizes.nvals
 
+    def _number(self, name: str) -> int:
+        """A size that the function is compiled for once it has asked."""
+        return self.source.number(self.input_name, self.path, name)
+
     @property
     def has_holes(self) -> bool:
         """Whether steps in the middle of rows are masked."""
-        return self.sizes.has_holes
+        return bool(self._number("has_holes"))
 
     @property
     def came_padded(self) -> bool:
         """Whether the rows came from a padded array."""
-        return self.sizes.came_padded
+        return bool(self._number("came_padded"))
 
     @cached_property
     def is_uniform(self) -> bool:
@@ -287,8 +282,8 @@ class TracedRows(RowPartition):
 
     @cached_property
     def padded_length(self) -> int:
-        """T; a function that reads it is compiled for each."""
-        return self.source.number(self.input_name, self.path, "padded_length")
+        """T of the padded array."""
+        return self._number("padded_length")
 
     def same_steps(self, other: RowPartition) -> bool:
         """Whether both came of the same input in the same way."""
@@ -303,10 +298,9 @@ class TracedRows(RowPartition):
         """As outside, with sizes alone."""
         if stride == 1 and padding != "valid":
             return self
-        most = most_windows(self.sizes.places, self.nrows, (size - 1) * dilation + 1, stride, padding)
-        sizes = Sizes(self.nrows, most, most, False, self.came_padded)
+        most = most_windows(self._number("places"), self.nrows, (size - 1) * dilation + 1, stride, padding)
         step = ("window_rows", size, stride, dilation, padding)
-        return TracedRows(sizes, self.source, self.input_name, (*self.path, step))
+        return TracedRows(Sizes(self.nrows, most), self.source, self.input_name, (*self.path, step))
 
     def arrays(self, how: str, name: str, *arguments: Hashable) -> Any:
         """What the host made of these rows.

@@ -99,10 +99,8 @@ class FilledFunctionBatch(FunctionBatch):
         Returns:
             The batch.
         """
-        filled = FilledBatch(parts)
-        if not filled.rows:
-            # Nobody can see in an array which rows only fill it up; without rows there need be none.
-            filled = FilledBatch(parts, (filled.nrows - 1, 0))
+        # Nobody can see in an array which rows only fill it up; without rows of unequal length there need be none.
+        filled = FilledBatch(parts, dense=False)
         leaves = [backend.asarray(leaf) for leaf in filled.leaves]
 
         def trace(form: Form, source: Source) -> None:

@@ -1,10 +1,9 @@
-"""Shapes that are known before a step runs: sizes rounded up to a few, and gathers between two layouts."""
+"""Shapes that are known before a step runs: gathers between two layouts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,44 +13,6 @@ FAR = np.iinfo(np.int32).max
 """An index beyond the end of every array: reads as 0. N itself would be a spare slot where a batch has some."""
 
 Host = np.ndarray[Any, Any]
-
-
-class Planner(NamedTuple):
-    """How the arrays are made that tell a kernel how the rows of a batch lie.
-
-    Attributes:
-        make: function(partition, *arguments) to host arrays by name, on the host.
-        per_step: names of the arrays with an entry for each step (N); spare steps get `FAR`.
-        per_row: names of those with an entry for each row (B); spare rows get `FAR`.
-        per_output: names of those with an entry for each step of the output (M); spare ones get `FAR`.
-
-    The shapes of all others are rounded up by `bucket`, so that few different ones come.
-    """
-
-    make: Callable[..., dict[str, Host]]
-    per_step: tuple[str, ...] = ()
-    per_row: tuple[str, ...] = ()
-    per_output: tuple[str, ...] = ()
-
-
-def bucket(size: int, parts: int = 8) -> int:
-    """Round a size up to one of a few.
-
-    Args:
-        size: not below 0.
-        parts: sizes between two powers of two; 8 leaves 6 % unused on average, 12.5 % at most.
-
-    Returns:
-        The size itself up to `parts`, else the next multiple of the power of two that fits.
-
-    Example:
-        >>> [bucket(n) for n in (0, 5, 17, 33, 1000)]
-        [0, 5, 18, 36, 1024]
-    """
-    if size <= parts:
-        return size
-    unit = max(1 << ((size - 1).bit_length() - 1), parts) // parts
-    return -(-size // unit) * unit
 
 
 @partial(jax.custom_vjp, nondiff_argnums=())
@@ -68,20 +29,22 @@ def relaid(x: jax.Array, there: jax.Array, back: jax.Array) -> jax.Array:
     Returns:
         (S, ...).
     """
-    return _gathered(x, there)
+    return gathered(x, there)
 
 
-def _gathered(x: jax.Array, index: jax.Array) -> jax.Array:
-    gathered: jax.Array = x.at[index].get(mode="fill", fill_value=0, wrap_negative_indices=False)
-    return gathered
+def gathered(x: jax.Array, index: jax.Array) -> jax.Array:
+    """The entries of the first axis at an index; zeros where it is `FAR`."""
+    # A gradient that is known beforehand comes as an array of the host.
+    found: jax.Array = jnp.asarray(x).at[index].get(mode="fill", fill_value=0, wrap_negative_indices=False)
+    return found
 
 
 def _forward(x: jax.Array, there: jax.Array, back: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return _gathered(x, there), back
+    return gathered(x, there), back
 
 
 def _backward(back: jax.Array, gradient: jax.Array) -> tuple[jax.Array, None, None]:
-    return _gathered(gradient, back), None, None
+    return gathered(gradient, back), None, None
 
 
 relaid.defvjp(_forward, _backward)
