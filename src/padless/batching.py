@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Sized
@@ -435,6 +436,21 @@ class Table:
         self.most_rows = max(self.most_rows, *map(len, batches))
         return map(self.batch, batches)
 
+    def hollow(self) -> Table:
+        """The same rows without the features of their steps: enough to see how long they are.
+
+        Returns:
+            A table whose batches hold the same rows as those of this one.
+        """
+        made = copy.copy(self)
+        if isinstance(self.inputs, tuple):
+            made.inputs = tuple(_hollow(part) for part in self.inputs)
+        elif isinstance(self.inputs, dict):
+            made.inputs = {key: _hollow(part) for key, part in self.inputs.items()}
+        else:
+            made.inputs = _hollow(self.inputs)
+        return made
+
     def split(self, fraction: float) -> tuple[Table, Table]:
         """Cut the last rows off, before any shuffling, as Keras does.
 
@@ -477,6 +493,12 @@ class Table:
         return part
 
 
+def _hollow(col: Column) -> Column:
+    if isinstance(col, RaggedColumn) and col.data.values.ndim > 1:
+        return RaggedColumn(col.data.with_values(col.data.values[:, :0]))
+    return col
+
+
 def _cut(col: Any, rows: Int) -> Any:
     if isinstance(col, RaggedColumn):
         return RaggedColumn(col.data[rows])
@@ -492,6 +514,9 @@ class Stream:
         source: yields x, (x, y) or (x, y, sample_weight).
         steps: batches of an epoch; needed for a generator without end.
         mask_maker: the layer that finds padding in padded arrays, if the model begins with one.
+
+    Attributes:
+        once: whether the source can be read only once, as a generator.
     """
 
     def __init__(self, source: Iterable[Any], steps: int | None = None, mask_maker: Layer | None = None) -> None:
@@ -499,7 +524,7 @@ class Stream:
         self.steps = steps
         self.mask_maker = mask_maker
         self._iterator: Iterator[Any] | None = None
-        self._once = iter(source) is source
+        self.once = iter(source) is source
 
     def __len__(self) -> int:
         """Number of batches of an epoch, 0 if nobody knows."""
@@ -522,14 +547,14 @@ class Stream:
         Raises:
             DataError: when the source ends before the epoch does, or yields nothing at all.
         """
-        if self._iterator is None or not (self._once or self.steps):
+        if self._iterator is None or not (self.once or self.steps):
             self._iterator = iter(self.source)
         done = 0
         while self.steps is None or done < self.steps:
             try:
                 item = next(self._iterator)
             except StopIteration:
-                if self.steps is not None and not self._once and done == 0:
+                if self.steps is not None and not self.once and done == 0:
                     self._iterator = iter(self.source)
                     item = next(self._iterator, None)
                     if item is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from padless.model import Model
 
 Logs = dict[str, float]
+T = TypeVar("T")
 
 HOOKS = (
     "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end",
@@ -189,6 +190,33 @@ def logs_text(logs: Logs) -> str:
         f"{name}: {value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{name}: {value:.4e}"
         for name, value in logs.items()
     )
+
+
+def waiting(title: str, things: Sequence[T], shown: bool) -> Iterator[T]:
+    """Give things one by one; a bar appears when they have taken over two seconds.
+
+    Args:
+        title: of the bar.
+        things: what to give.
+        shown: whether there may be a bar.
+
+    Yields:
+        The things.
+    """
+    from rich.progress import Progress
+
+    bar, began, task = Progress(transient=True), time.perf_counter(), None
+    try:
+        for at, thing in enumerate(things):
+            if shown and task is None and time.perf_counter() - began > 2:
+                bar.start()
+                task = bar.add_task(title, total=len(things))
+            if task is not None:
+                bar.update(task, completed=at)
+            yield thing
+    finally:
+        if task is not None:
+            bar.stop()
 
 
 class ProgbarLogger(Callback):

@@ -11,6 +11,7 @@ from padless import graph, saving
 from padless.backends.base import Array
 from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
+from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model
 from padless.ragged import Ragged
 from padless.spec import Spec, Symbol
@@ -94,10 +95,12 @@ class Model(Trainer, Layer):
                 y = self._run(entered, *args, **kwargs)
         else:
             y = self._run(entered, *args, **kwargs)
-        if outermost and form.undo is None and not _holds_ragged(entered):
-            # A model is where rows end: what came as a padded array goes back as one.
-            form = Form(Ragged.to_padded)
-        return form.leave(y)
+        return (self._last_form(form, entered) if outermost else form).leave(y)
+
+    def _last_form(self, form: Form, entered: Any) -> Form:
+        """The form that a model's results have in the end."""
+        # A model is where rows end: what came as a padded array goes back as one.
+        return Form(Ragged.to_padded) if form.undo is None and not _holds_ragged(entered) else form
 
     def _enter_inputs(self, x: Any, mask: Any) -> tuple[Any, Form]:
         """Turn what the user gives into values, one or several."""
@@ -201,6 +204,39 @@ class Model(Trainer, Layer):
             )
         text = summary_text(self, value, line_length)
         (print_fn or print)(text)
+
+    # ---- as a function
+
+    def as_function(self) -> tuple[dict[str, Array], ModelFunction]:
+        """The model as a pure function of its weights, for JAX's transformations and training loops of one's own.
+
+        `model.load_state_dict({**params, **states})` brings new numbers back into the model.
+
+        Returns:
+            params: copies of the weights that are trained, by path.
+            apply: apply(params, x) computes the output; see `padless.function.ModelFunction`.
+
+        Raises:
+            NotBuiltError: when the model has no weights yet.
+
+        Example:
+            >>> import numpy as np, padless
+            >>> model = padless.Sequential([padless.Input((None, 3)), padless.layers.LSTM(2)])
+            >>> params, apply = model.as_function()
+            >>> sorted(params)
+            ['layers/0/cell/bias', 'layers/0/cell/kernel', 'layers/0/cell/recurrent_kernel']
+            >>> tuple(apply(params, [np.ones((4, 3)), np.ones((2, 3))]).shape)
+            (2, 2)
+        """
+        self.require_built()
+
+        def copies(arrays: dict[str, Array]) -> dict[str, Array]:
+            host = self.backend.to_host
+            kept = {path: self.backend.dtype_name(array) for path, array in arrays.items()}
+            return {path: self.backend.asarray(np.array(host(arrays[path])), dtype) for path, dtype in kept.items()}
+
+        arrays = self._arrays()
+        return copies(arrays["weights"]), ModelFunction(self, copies(arrays["fixed"]))
 
     # ---- files
 

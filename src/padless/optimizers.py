@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
-from padless import schedules
+from padless import backends, schedules
 from padless.backends.base import Backend
 from padless.errors import ArgumentError, NotThereYetError, explain
 from padless.named import Configured, find, snake_case
@@ -262,7 +263,8 @@ class Optimizer(Configured):
         """
         with backend.no_gradient():
             self.prepare(backend, weights)
-            new_weights, after = self.step(backend, weights, gradients, self.slots, self.learning_rate, self.iterations)
+            slots, numbers = self.held(weights), self.numbers()
+            new_weights, after = self.step(backend, weights, gradients, slots, **numbers)
         self.remember(after)
         return new_weights
 
@@ -271,17 +273,17 @@ class Optimizer(Configured):
         backend: Backend,
         weights: dict[str, Array],
         gradients: dict[str, Array],
-        slots: dict[str, dict[str, Array]],
+        slots: Any,
         learning_rate: float,
         iteration: int,
-    ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
+    ) -> tuple[dict[str, Array], Any]:
         """Clip the gradients, decay the weights, apply the rule: a function of its arguments alone.
 
         Args:
             backend: of the arrays.
             weights: arrays by path.
             gradients: arrays by path, one for each weight.
-            slots: what the rule remembers: {slot name: {path: array}}.
+            slots: what `held` gave.
             learning_rate: of this step.
             iteration: 0 for the first step.
 
@@ -291,14 +293,38 @@ class Optimizer(Configured):
         clipped = self.clip(backend.xp, gradients)
         return backend.update(self, self.decay(weights, learning_rate), clipped, slots, learning_rate, iteration)
 
-    def remember(self, slots: dict[str, dict[str, Array]]) -> None:
+    def numbers(self) -> dict[str, Any]:
+        """The plain numbers that the next step reads, by the name of the argument of `step`."""
+        return {"learning_rate": self.learning_rate, "iteration": self.iterations}
+
+    def held(self, weights: Iterable[str]) -> Any:
+        """What is remembered of some weights, as a tree of arrays that a compiled step can take and give back.
+
+        Args:
+            weights: their paths.
+
+        Returns:
+            {slot name: {path: array}}.
+        """
+        paths = list(weights)
+        return {name: {path: slot[path] for path in paths} for name, slot in self.slots.items()}
+
+    def keep(self, slots: Any) -> None:
+        """Take what a step gave in the place of what it was given.
+
+        Args:
+            slots: of the kind that `held` gives.
+        """
+        for name, slot in slots.items():
+            self.slots[name].update(slot)
+
+    def remember(self, slots: Any) -> None:
         """Note that a step was taken.
 
         Args:
             slots: what `step` gave.
         """
-        for name, slot in slots.items():
-            self.slots[name].update(slot)
+        self.keep(slots)
         self.iterations += 1
 
     def prepare(self, backend: Backend, weights: dict[str, Array]) -> None:
@@ -315,6 +341,17 @@ class Optimizer(Configured):
                     slot[path] = self.initial(name, weight, backend.xp)
 
     # ---- config
+
+    def for_file(self, given: Any) -> Any:
+        """What the file of a model holds in the place of this optimizer.
+
+        Args:
+            given: the argument of `compile` that it was made of.
+
+        Returns:
+            The argument, as far as files can hold it.
+        """
+        return given
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
         rate: Any = self._learning_rate
@@ -600,6 +637,56 @@ class RMSprop(Optimizer):
         return {**super().get_config(), **own}
 
 
+class Absent(Optimizer):
+    """Stands in a loaded model for an optimizer that no file can hold; training says so, everything else works.
+
+    Args:
+        what: the optimizer that the saved model had.
+
+    Example:
+        >>> Absent("an optax transformation").get_config()
+        {'what': 'an optax transformation'}
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(0.0)
+        self.what = what
+
+    @property
+    def _again(self) -> str:
+        return explain(
+            "optimizer of a loaded model",
+            expected="one whose arguments are in the file",
+            got=f"{self.what}, a function that no file can hold; the weights, the loss and the metrics are there",
+            fix="model.compile(optimizer=..., loss=..., metrics=...) as for the model that was saved, before training",
+        )
+
+    def prepare(self, backend: Backend, weights: dict[str, Array]) -> None:
+        """Refuse to train.
+
+        Args:
+            backend: of the arrays.
+            weights: arrays by path.
+
+        Raises:
+            ArgumentError: always.
+        """
+        raise ArgumentError(self._again)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        return {"what": self.what}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:  # noqa: D102
+        made = cls(**config)
+        warnings.warn(made._again, LostOptimizerWarning, stacklevel=2)
+        return made
+
+
+class LostOptimizerWarning(UserWarning):
+    """A model was loaded whose optimizer its file does not hold."""
+
+
 _KNOWN: dict[str, type[Optimizer]] = {
     name: kind for kind in (SGD, Adam, AdamW, RMSprop) for name in (kind.__name__, kind.__name__.lower())
 }
@@ -609,22 +696,33 @@ _KERAS_ONLY = (
 )
 
 
-def get(identifier: Any) -> Optimizer:
+def get(identifier: Any, backend: Backend | None = None) -> Optimizer:
     """Find an optimizer.
 
     Args:
-        identifier: a name in any case, an object, a class, or a config as in a model's file.
+        identifier: a name in any case, an object, a class, or a config as in a model's file; on JAX also a
+            transformation of optax, or anything else with its `init` and `update`.
+        backend: of the model; the current one by default.
 
     Returns:
         The optimizer.
 
     Raises:
-        ArgumentError: when there is no such name; it gives the nearest one.
+        ArgumentError: when there is no such name; it gives the nearest one. When a transformation comes to another
+            backend.
         NotThereYetError: when Keras has it and padless does not yet.
 
     Example:
         >>> get("RMSprop").learning_rate
         0.001
     """
+    if _transforms(identifier):
+        return (backend or backends.current()).transforming(identifier)
     name = identifier.lower() if isinstance(identifier, str) and identifier.lower() in _KNOWN else identifier
     return find("optimizer", name, _KNOWN, Optimizer, _KERAS_ONLY)
+
+
+def _transforms(identifier: Any) -> bool:
+    """Whether something has the two functions of optax: init(weights) and update(gradients, state, weights)."""
+    ours = isinstance(identifier, Optimizer | type)
+    return not ours and all(callable(getattr(identifier, name, None)) for name in ("init", "update"))

@@ -629,11 +629,8 @@ class Ragged:
         return (Ragged, (self.values, self.rows))
 
     def __repr__(self) -> str:
-        lengths = np.array2string(self.rows.row_lengths, threshold=8, edgeitems=3, separator=", ")
-        holes = ", holes" if self.rows.has_holes else ""
-        return (
-            f"Ragged(shape={self.shape}, {backends.of(self.values).dtype_name(self.values)}, lengths={lengths}{holes})"
-        )
+        dtype = backends.of(self.values).dtype_name(self.values)
+        return f"Ragged(shape={self.shape}, {dtype}, lengths={self.rows.lengths_text})"
 
 
 def _unflatten(rows: RowPartition, children: Sequence[Any]) -> Ragged:

@@ -39,8 +39,18 @@ def next_seed() -> int:
         A whole number from 0 to 2**32 - 1.
     """
     global _drawn
+    seed = coming_seed()
     _drawn += 1
-    return int(np.random.SeedSequence((_seed, _drawn)).generate_state(1)[0])
+    return seed
+
+
+def coming_seed() -> int:
+    """What `next_seed` will give; nothing is drawn.
+
+    Returns:
+        A whole number from 0 to 2**32 - 1.
+    """
+    return int(np.random.SeedSequence((_seed, _drawn + 1)).generate_state(1)[0])
 
 
 @dataclass(frozen=True)

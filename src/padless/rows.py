@@ -455,6 +455,21 @@ class RowPartition:
             return True
         return np.array_equal(self.row_splits, other.row_splits) and np.array_equal(self.positions, other.positions)
 
+    def same_lengths(self, other: RowPartition) -> bool:
+        """Whether two partitions have as many live steps in each row, wherever these stood.
+
+        Args:
+            other: the other partition.
+
+        Returns:
+            True if so.
+
+        Example:
+            >>> RowPartition([0, 2]).same_lengths(RowPartition([0, 2], positions=[0, 5]))
+            True
+        """
+        return np.array_equal(self.row_splits, other.row_splits)
+
     def select(self, keep: npt.ArrayLike) -> tuple[RowPartition, Int]:
         """Mask some steps: keep only the others, at their places.
 
@@ -675,10 +690,14 @@ class RowPartition:
     def __setstate__(self, state: dict[str, Any]) -> None:
         RowPartition.__init__(self, **state)
 
-    def __repr__(self) -> str:
+    @property
+    def lengths_text(self) -> str:
+        """The lengths of the rows, to be shown; the first and last of many."""
         lengths = np.array2string(self.row_lengths, threshold=8, edgeitems=3, separator=", ")
-        holes = ", holes" if self.has_holes else ""
-        return f"RowPartition({self.nrows} rows, {self.nvals} steps, lengths {lengths}{holes})"
+        return f"{lengths}, holes" if self.has_holes else lengths
+
+    def __repr__(self) -> str:
+        return f"RowPartition({self.nrows} rows, {self.nvals} steps, lengths {self.lengths_text})"
 
 
 def _window_count(extents: Any, span: int, stride: int, padding: str) -> Any:

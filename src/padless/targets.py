@@ -42,32 +42,31 @@ def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> 
     targets = _packed(where, "targets", y_true, y_pred.rows, owner)
     if sample_weight is None:
         return targets, y_pred.values, None
-    flat = _row_weights(sample_weight, y_pred.rows)
-    weights = (
-        owner.asarray(flat) if flat is not None else _packed(where, "sample_weight", sample_weight, y_pred.rows, owner)
-    )
+    weights = _row_weights(sample_weight, y_pred.rows, owner)
+    if weights is None:
+        weights = _packed(where, "sample_weight", sample_weight, y_pred.rows, owner)
     return targets, y_pred.values, weights
 
 
-def _row_weights(weight: Any, rows: RowPartition) -> Any:
+def _row_weights(weight: Any, rows: RowPartition, owner: Backend) -> Any:
     """(B,) weights spread to the steps of each row; None when they are per step."""
     if isinstance(weight, Ragged):
         return None
     if isinstance(weight, list) and weight and hasattr(weight[0], "__len__"):
         return None
-    host = backends.of(weight).to_host(weight)
-    if host.ndim == 1 or (host.ndim == 2 and host.shape[1] == 1 and rows.padded_length != 1):
-        flat = host.reshape(-1)
-        if len(flat) != rows.nrows:
+    array = owner.asarray(weight if owner.is_array(weight) else backends.of(weight).to_host(weight))
+    if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1 and rows.padded_length != 1):
+        flat = owner.xp.reshape(array, (-1,))
+        if flat.shape[0] != rows.nrows:
             raise ShapeError(
                 explain(
                     "sample_weight",
                     expected=f"one weight for each of {rows.nrows} rows, or one per step",
-                    got=f"shape {host.shape}",
+                    got=f"shape {tuple(array.shape)}",
                     fix="an array (B,), or a list of lists with the same row lengths as the targets",
                 )
             )
-        return flat[rows.value_rowids]
+        return owner.xp.take(flat, owner.index(rows, "value_rowids"), axis=0)
     return None
 
 
@@ -102,12 +101,14 @@ def _packed(where: str, what: str, value: Any, rows: RowPartition, owner: Backen
     if isinstance(value, Ragged):
         if value.rows.came_padded and rows.came_padded and value.rows.padded_length == rows.padded_length:
             require_same_steps(f"{where}, {what}", rows, value.rows)
-        elif not np.array_equal(value.rows.row_splits, rows.row_splits):
+        elif not rows.same_lengths(value.rows):
             # Lists know nothing of holes: the same number of live steps in each row is all they can promise.
             require_same_steps(f"{where}, {what}", rows, value.rows)
         return owner.asarray(value.values)
     array = owner.asarray(value)
-    if array.ndim < 2 or array.shape[0] != rows.nrows or array.shape[1] < int(rows.extents.max(initial=0)):
+    # Of rows that never were padded, T is the longest; the others want targets padded exactly as they were.
+    least = 0 if rows.came_padded else rows.padded_length
+    if array.ndim < 2 or array.shape[0] != rows.nrows or array.shape[1] < least:
         raise DataError(
             explain(
                 f"{where}, {what}",
@@ -130,5 +131,5 @@ def _packed(where: str, what: str, value: Any, rows: RowPartition, owner: Backen
                 fix="pad the targets exactly as the inputs",
             )
         )
-    index = rows.value_rowids * length + rows.positions
-    return owner.xp.take(flat, owner.asarray(index), axis=0)
+    index = owner.index(rows, "value_rowids") * length + owner.index(rows, "positions")
+    return owner.xp.take(flat, index, axis=0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from padless import batching, losses, metrics, optimizers
+from padless import batching, losses, metrics, optimizers, warming
 from padless import random as _random
 from padless.backends.base import Array, Program
 from padless.batching import Batch, Source, Table
@@ -76,7 +76,7 @@ class Trainer(Layer):
         """Say how to train.
 
         Args:
-            optimizer: a name such as "adam", or an optimizer.
+            optimizer: a name such as "adam", or an optimizer; on JAX also one of optax.
             loss: a name such as "sparse_categorical_crossentropy", a loss, or a function of targets and predictions.
             loss_weights: for models with several outputs; not there yet.
             metrics: names such as "accuracy", metrics, or functions; they count every live step once.
@@ -104,7 +104,7 @@ class Trainer(Layer):
                     explain(f"compile({what}=...)", expected="a list", got=repr(given), fix=f"{what}=[{given!r}]")
                 )
         self.run_eagerly = run_eagerly
-        self.optimizer = optimizers.get(optimizer)
+        self.optimizer = optimizers.get(optimizer, self.backend)
         self.loss = None if loss is None else losses.get(loss)
         self._metric_specs = [(m, False) for m in metrics or ()] + [(m, True) for m in weighted_metrics or ()]
         for spec, _ in self._metric_specs:
@@ -112,7 +112,7 @@ class Trainer(Layer):
         self._metrics = None
         self.compiled = True
         self.compile_arguments = {
-            "optimizer": optimizer,
+            "optimizer": self.optimizer.for_file(optimizer),
             "loss": loss,
             "metrics": list(metrics or ()),
             "weighted_metrics": list(weighted_metrics or ()),
@@ -215,8 +215,7 @@ class Trainer(Layer):
                     arrays["weights"],
                     gradients,
                     arrays["slots"],
-                    numbers["learning_rate"],
-                    numbers["iteration"],
+                    **{name: number for name, number in numbers.items() if name != "seed"},
                 )
                 return {"weights": self._constrained(weights), "fixed": states, "slots": slots}
 
@@ -269,8 +268,7 @@ class Trainer(Layer):
             )
         with self.backend.no_gradient():
             self.optimizer.prepare(self.backend, arrays["weights"])
-        kept = {name: {path: slot[path] for path in arrays["weights"]} for name, slot in self.optimizer.slots.items()}
-        return {**arrays, "slots": kept}
+        return {**arrays, "slots": self.optimizer.held(arrays["weights"])}
 
     def _program(self, step: Callable[..., Any], collect: Callable[[], dict[str, Any]]) -> Program:
         """The program of a step; a new one after something was changed that is fixed where steps are compiled."""
@@ -281,6 +279,20 @@ class Trainer(Layer):
         if known is None or known[0] != settings:
             known = self._programs[step.__name__] = settings, self.backend.program(step, collect, self._lock)
         return known[1]
+
+    def _run_of(self, name: str) -> tuple[Program, dict[str, Any]]:
+        """The program of "train", "evaluate" or "predict", and the numbers that its next run reads."""
+        if name == "train":
+            assert self.optimizer is not None
+            numbers = {"seed": self._seed, **self.optimizer.numbers()}
+            return self._program(self._training_step, self._training_arrays), numbers
+        return self._program(self._test_step if name == "evaluate" else self._prediction, self._arrays), {}
+
+    def _parts_for(self, name: str, batch: Batch) -> Parts:
+        """What a program reads of a batch."""
+        if name == "predict":
+            return batch.x, None, None
+        return _parts_of(self._weighted(batch) if name == "train" else batch)
 
     def _train_on(self, batch: Batch, place: str = "this batch") -> None:
         """Take one training step; nothing is changed when the loss is not a number."""
@@ -297,21 +309,14 @@ class Trainer(Layer):
             )
         if not self.built:
             self._build_on(batch)
-        numbers = {
-            "seed": self._seed,
-            "iteration": optimizer.iterations,
-            "learning_rate": optimizer.learning_rate,
-        }
+        program, numbers = self._run_of("train")
         with self._lock:
-            made, found, y_pred = self._program(self._training_step, self._training_arrays)(
-                numbers, _parts_of(batch), batch.room
-            )
+            made, found, y_pred = program(numbers, _parts_of(batch), batch.room)
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
                 layer.__dict__[name] = array
-            for name, slot in made["slots"].items():
-                optimizer.slots[name].update(slot)
+            optimizer.keep(made["slots"])
         if not bool(self.backend.to_host(found["fine"])):
             raise NumericError(self._numeric_error(batch, place))
         optimizer.iterations += 1
@@ -328,7 +333,8 @@ class Trainer(Layer):
     def _test_on(self, batch: Batch) -> None:
         if not self.built:
             self._build_on(batch)
-        _, found, y_pred = self._program(self._test_step, self._arrays)({}, _parts_of(batch), batch.room)
+        program, numbers = self._run_of("evaluate")
+        _, found, y_pred = program(numbers, _parts_of(batch), batch.room)
         self._count(batch, found, y_pred)
 
     def _count(self, batch: Batch, found: dict[str, Any], y_pred: Any) -> None:
@@ -467,7 +473,7 @@ class Trainer(Layer):
         source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
-        shuffling = np.random.Generator(np.random.Philox(np.random.SeedSequence((self._seed, 1)))) if shuffle else None
+        shuffling = warming.order_of(self._seed) if shuffle else None
         history = self.history = History()
         told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
         self.stop_training = False
@@ -594,6 +600,67 @@ class Trainer(Layer):
         params = {"verbose": level, "epochs": epochs, "steps": steps}
         return CallbackList(chosen, self, params)  # type: ignore[arg-type]
 
+    def warmup(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        *,
+        epochs: int = 10,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        steps: str | Sequence[str] = ("train",),
+        max_tokens: int | None = None,
+        verbose: int | str = "auto",
+    ) -> int:
+        """Compile ahead what `fit` on these data would compile on its way; nothing to do where nothing is compiled.
+
+        The epochs of the next `fit` are dealt on the lengths of the rows alone, a thousand batches at most, and each
+        size that occurs is compiled once. Weights, optimizer and random numbers stay as they are. A model that has no
+        weights yet gets them.
+
+        Args:
+            x: as in `fit`; without the rows that validation_split would hold out.
+            y: targets.
+            sample_weight: as in `fit`.
+            batch_size: rows of a batch; 32 by default.
+            epochs: how many to look at, where rows are shuffled.
+            shuffle: as in `fit`.
+            class_weight: as in `fit`.
+            steps: some of "train", "evaluate" and "predict".
+            max_tokens: as in `fit`.
+            verbose: 0 silent; 1 a bar after two seconds; "auto" is 1 on a terminal.
+
+        Returns:
+            How often something was compiled; 0 on a backend that compiles nothing.
+
+        Raises:
+            ArgumentError: when steps has an unknown name.
+            DataError: when x can be read only once.
+
+        Example:
+            >>> import numpy as np, padless
+            >>> model = padless.Sequential([padless.layers.LSTM(4), padless.layers.Dense(1)])
+            >>> model.compile(loss="mse")
+            >>> model.warmup([np.ones((2, 3)), np.zeros((5, 3))], [1.0, 0.0])
+            0
+        """
+        names = warming.checked(steps)
+        if set(names) - {"predict"}:
+            self._require_compiled("warmup")
+        source = self._source(x, y, sample_weight, batch_size, None, max_tokens)
+        if self.run_eagerly or not self.backend.compiles:
+            return 0
+        self._class_weight = class_weight
+        try:
+            if not self.built:
+                self._build_on(next(iter(source.epoch())))
+            shown = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
+            return warming.warm(self, source, names, epochs if shuffle else 0, shown)
+        finally:
+            self._class_weight = None
+
     # ---- evaluate
 
     def evaluate(
@@ -692,7 +759,8 @@ class Trainer(Layer):
     def _predict_on(self, batch: Batch) -> Any:
         if not self.built:
             self._build_on(batch)
-        _, _, y = self._program(self._prediction, self._arrays)({}, (batch.x, None, None), batch.room)
+        program, numbers = self._run_of("predict")
+        _, _, y = program(numbers, (batch.x, None, None), batch.room)
         return _on_host(y, self.backend)
 
     # ---- single batches

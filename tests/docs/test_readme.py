@@ -1,14 +1,20 @@
-"""Every Python block of README.md runs, in order, in one namespace, the way a reader would type it."""
+"""Every Python block of README.md and docs/ runs, in order, one namespace per page, the way a reader would type it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+import padless
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LEAST = {"README.md": 3, "jax.md": 5}
+NEEDS = {"jax.md": ("jax", "optax")}
 
 
 def python_blocks(text: str) -> list[tuple[int, str]]:
@@ -17,11 +23,21 @@ def python_blocks(text: str) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, block.start(1)), block.group(1)) for block in found]
 
 
-def test_every_python_block_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def same_backend_after() -> Iterator[None]:
+    before = padless.backend()
+    yield
+    padless.set_backend(before)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in NEEDS.get(page.name, ()):
+        pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    blocks = python_blocks(README.read_text(encoding="utf-8"))
-    assert len(blocks) >= 3
-    names: dict[str, Any] = {"__name__": "__readme__"}
+    blocks = python_blocks(page.read_text(encoding="utf-8"))
+    assert len(blocks) >= LEAST.get(page.name, 0)
+    names: dict[str, Any] = {"__name__": "__page__"}
     for line, code in blocks:
-        # Empty lines in front, so that a traceback names the line of README.md.
-        exec(compile("\n" * line + code, str(README), "exec"), names)
+        # Empty lines in front, so that a traceback names the line of the page.
+        exec(compile("\n" * line + code, str(page), "exec"), names)

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from padless.errors import ArgumentError, explain
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
+    from padless.function import FunctionBatch, ModelFunction
     from padless.optimizers import Optimizer
 
 Array = Any
@@ -79,6 +81,25 @@ class Program:
         """
         return self.function(self.collect(), numbers, batch, None)
 
+    def size(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> Hashable:
+        """What is compiled for a batch, as something to compare with that of others; None where nothing is.
+
+        Args:
+            numbers: by name.
+            batch: a batch; where the function has seen one like it, the features of steps may be missing.
+            room: as in a call.
+        """
+        return None
+
+    def warm(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> None:
+        """Compile what running it would, and change nothing.
+
+        Args:
+            numbers: by name.
+            batch: a batch.
+            room: as in a call.
+        """
+
 
 class Backend(ABC):
     """One array framework, behind some fifteen methods.
@@ -87,12 +108,14 @@ class Backend(ABC):
         name: as in `padless.set_backend(name)`.
         xp: the framework's array-API namespace.
         trains: whether it has gradients.
+        compiles: whether programs are compiled for each size of a batch.
         native: the framework's own functions by the name of an activation, for what its formula in `xp` is slow at.
     """
 
     name: ClassVar[str]
     xp: Any
     trains: ClassVar[bool] = True
+    compiles: ClassVar[bool] = False
     native: ClassVar[Mapping[str, Callable[[Array], Array]]] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -480,6 +503,57 @@ class Backend(ABC):
     def assumed(self) -> Array | None:
         """Whether all that was assumed since the last call is true: one bool; None where nothing was."""
         return None
+
+    def purely(self, run: Callable[[Array | None], Any], x: Any, live: Array | None) -> Any:
+        """Call a model inside of a function that may be compiled.
+
+        Args:
+            run: gets `live`, or what the backend knows in its place.
+            x: the input.
+            live: (B,) bool, False for rows that only fill the batch up; None where that is not said.
+
+        Returns:
+            What `run` returns.
+        """
+        return run(live)
+
+    def function_batch(
+        self, function: ModelFunction, parts: tuple[Any, Any, Any], also: Callable[[Any, Any], Any] | None
+    ) -> FunctionBatch:
+        """Make a batch for a function of the user's.
+
+        Args:
+            function: the model.
+            parts: input, targets and weights on the host: trees of Ragged, arrays (B, ...) and None.
+            also: as in `ModelFunction.batch`.
+
+        Returns:
+            The batch.
+        """
+        from padless.function import FunctionBatch
+
+        return FunctionBatch.on(self, parts)
+
+    def transforming(self, transformation: Any) -> Optimizer:
+        """Make an optimizer of a transformation of optax.
+
+        Args:
+            transformation: has init(weights) and update(gradients, state, weights).
+
+        Returns:
+            The optimizer.
+
+        Raises:
+            ArgumentError: where arrays are not those of JAX.
+        """
+        raise ArgumentError(
+            explain(
+                f"optimizer={type(transformation).__name__}(...)",
+                expected=f"one of padless's own on the backend {self.name!r}",
+                got="a transformation of JAX arrays, such as optax has",
+                fix='padless.set_backend("jax") before making the model; or optimizer="adam"',
+            )
+        )
 
     def update(
         self,

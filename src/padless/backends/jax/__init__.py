@@ -31,6 +31,7 @@ from padless.ragged import Ragged
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
+    from padless.function import FunctionBatch, ModelFunction
     from padless.optimizers import Optimizer
 
 PLANS: Mapping[str, Callable[..., dict[str, Host]]] = {
@@ -111,6 +112,7 @@ class JaxBackend(Backend):
 
     name: ClassVar[str] = "jax"
     trains: ClassVar[bool] = True
+    compiles: ClassVar[bool] = True
     xp: Any = _namespace()
     native: ClassVar[Mapping[str, Callable[[Array], Array]]] = {
         "relu": jax.nn.relu,
@@ -373,6 +375,23 @@ class JaxBackend(Backend):
 
     def assumed(self) -> Array | None:
         return compiled.assumed()
+
+    def purely(self, run: Callable[[Array | None], Any], x: Any, live: Array | None) -> Any:
+        from padless.backends.jax import function
+
+        return function.purely(run, x, live)
+
+    def function_batch(
+        self, function: ModelFunction, parts: tuple[Any, Any, Any], also: Callable[[Any, Any], Any] | None
+    ) -> FunctionBatch:
+        from padless.backends.jax.function import FilledFunctionBatch
+
+        return FilledFunctionBatch.of(self, function, parts, also)
+
+    def transforming(self, transformation: Any) -> Optimizer:
+        from padless.backends.jax.optax import Transformation
+
+        return Transformation(transformation)
 
     def update(
         self,

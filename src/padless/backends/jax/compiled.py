@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from padless.backends.base import Program
-from padless.backends.jax.filled import FilledRows, Path, Sizes, TracedRows, capacity, follow
+from padless.backends.jax.filled import FilledRows, Path, Sizes, Source, TracedRows, capacity, follow
 from padless.errors import DataError, explain
 from padless.ragged import Ragged
 from padless.rows import RowPartition
@@ -67,12 +67,13 @@ class FilledBatch:
     Args:
         batch: a tree of Ragged, arrays (B, ...) and None.
         room: rows and steps to fill it up to; by default the next of the series.
+        dense: whether to fill it up, too, when it has no rows of unequal length.
 
     Raises:
         DataError: when the parts do not have the same number of rows.
     """
 
-    def __init__(self, batch: Any, room: tuple[int, int] | None = None) -> None:
+    def __init__(self, batch: Any, room: tuple[int, int] | None = None, dense: bool = True) -> None:
         leaves, self.tree = jax.tree.flatten(batch, is_leaf=lambda x: isinstance(x, Ragged))
         counts = {len(leaf) for leaf in leaves}
         if len(counts) != 1:
@@ -81,6 +82,8 @@ class FilledBatch:
             )
         self.nrows = counts.pop()
         self.capacity = capacity(self.nrows if room is None else max(self.nrows, room[0]), _LEAST_ROWS)
+        if not dense and not any(isinstance(leaf, Ragged) for leaf in leaves):
+            self.capacity = self.nrows - 1  # the last row is where the sink would be
         self.rows: list[FilledRows] = []
         self.leaves: list[np.ndarray[Any, Any]] = []
         kinds = []
@@ -138,9 +141,12 @@ def _filled(values: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
     return made
 
 
-def _word(number: Any) -> Any:
+def _words(numbers: dict[str, Any]) -> dict[str, Any]:
     """Whole numbers as 32 bits, whatever they count to: seeds go up to 2**32 - 1."""
-    return np.array(number & 0xFFFFFFFF, np.uint32).view(np.int32) if isinstance(number, int) else number
+    return {
+        name: np.array(number & 0xFFFFFFFF, np.uint32).view(np.int32) if isinstance(number, int) else number
+        for name, number in numbers.items()
+    }
 
 
 def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -149,6 +155,9 @@ def _narrow(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 class _Recorder:
     """Gives arrays of a batch at hand, and notes what was asked."""
+
+    live: Any = None
+    counts: Any = None
 
     def __init__(self, batch: FilledBatch, plans: Callable[..., dict[str, Any]]) -> None:
         self.batch, self.plans = batch, plans
@@ -165,12 +174,15 @@ class _Recorder:
         return self.batch.number(input_name, path, name)
 
 
-class _NotNoted(Exception):
+class NotNoted(Exception):
     """The function asks for something that it did not ask for when it was traced first."""
 
 
-class _Given:
+class Given:
     """Gives the arrays that came into a compiled function."""
+
+    live: Any = None
+    counts: Any = None
 
     def __init__(self, form: Form, arrays: list[Any]) -> None:
         self.arrays = dict(zip(form.wanted, arrays, strict=True))
@@ -179,13 +191,57 @@ class _Given:
     def array(self, input_name: int, path: Path, how: str, name: str, arguments: tuple[Hashable, ...]) -> Any:
         key = (input_name, path, how, name, arguments)
         if key not in self.arrays:
-            raise _NotNoted
+            raise NotNoted
         return self.arrays[key]
 
     def number(self, input_name: int, path: Path, name: str) -> int:
         if (input_name, path, name) not in self.numbers:
-            raise _NotNoted
+            raise NotNoted
         return self.numbers[(input_name, path, name)]
+
+
+class Notes:
+    """What a function asks of the rows of batches, found out by tracing it once for each kind of batch.
+
+    Args:
+        backend: JAX.
+    """
+
+    def __init__(self, backend: JaxBackend) -> None:
+        self._backend = backend
+        self._known: dict[Any, Form] = {}
+
+    def form(self, filled: FilledBatch, trace: Callable[[Form, Source], None]) -> Form:
+        """The form of a batch, with what the function asks of its rows.
+
+        Args:
+            filled: the batch.
+            trace: traces the function with the rows of a source that notes what it is asked for.
+
+        Returns:
+            The form.
+        """
+        form = filled.form
+        alike = form.tree, form.kinds
+        noted = self._known.get(alike)
+        if noted is None:
+            recorder = _Recorder(filled, self._backend.host_plan)
+            trace(form, recorder)
+            noted = self._known[alike] = form._replace(
+                wanted=tuple(recorder.wanted), numbers=tuple((key, 0) for key in recorder.numbers)
+            )
+        return form._replace(wanted=noted.wanted, numbers=tuple((key, filled.number(*key)) for key, _ in noted.numbers))
+
+    def wanted(self, form: Form, filled: FilledBatch) -> list[Any]:
+        """The arrays of a batch that the function asks for, on the host."""
+        return [filled.wanted(key, self._backend.host_plan) for key in form.wanted]
+
+    def forget(self) -> None:
+        """Find everything out again."""
+        self._known.clear()
+
+    def __iter__(self) -> Iterator[Form]:
+        return iter(self._known.values())
 
 
 _assumed: contextvars.ContextVar[list[Array] | None] = contextvars.ContextVar("padless_assumed", default=None)
@@ -217,7 +273,8 @@ def assumed() -> Array | None:
 
 
 @contextmanager
-def _noting() -> Iterator[None]:
+def noting() -> Iterator[None]:
+    """Within this context, what is assumed is noted."""
     token = _assumed.set([])
     try:
         yield
@@ -237,6 +294,7 @@ class CompiledProgram(Program):
     Attributes:
         compilations: how often it was compiled.
         calls: how often it was called.
+        ahead: how often of these by `warm`.
         live: live and all slots of the steps (of the rows, where there are none) so far.
     """
 
@@ -249,11 +307,11 @@ class CompiledProgram(Program):
     ) -> None:
         super().__init__(function, collect)
         self.lock = lock
-        self.calls = 0
+        self.calls = self.ahead = 0
         self.live = np.zeros(2, np.int64)
         self._backend = backend
         self._jitted = jax.jit(self._body, static_argnums=(0,), donate_argnums=(2,))
-        self._notes: dict[Any, Form] = {}
+        self._notes = Notes(backend)
         self._compiles = True
         self._warned = False
 
@@ -265,7 +323,7 @@ class CompiledProgram(Program):
             problem: Exception | None = None
             try:
                 filled = FilledBatch(batch, room)
-                made, found, y = self._compiled(arrays, {k: _word(n) for k, n in numbers.items()}, filled)
+                made, found, y = self._compiled(arrays, _words(numbers), filled)
             except jax.errors.JaxRuntimeError:
                 raise
             except Exception as error:
@@ -303,71 +361,122 @@ class CompiledProgram(Program):
         if filled.rows:
             live, slots = (sum(r.real.nvals for r in filled.rows), sum(r.nvals for r in filled.rows))
         self.live += (live, slots)
-        if self.compilations >= _MANY and 2 * self.compilations > self.calls and not self._warned:
+        compilations = self.compilations - self.ahead
+        if compilations >= _MANY and 2 * compilations > self.calls and not self._warned:
             self._warned = True
-            form = next(reversed(self._notes.values()))
+            *_, form = self._notes
             what = sorted({name for (_, _, name), _ in form.numbers}) or ["the shape of a dense input"]
             warnings.warn(
                 explain(
                     "compiling a step",
                     expected="a handful of compilations",
-                    got=f"{self.compilations} for {self.calls} batches: {', '.join(what)} differs from batch to batch",
+                    got=f"{compilations} for {self.calls} batches: {', '.join(what)} differs from batch to batch",
                     fix="rows in place of padded arrays, layers that read rows; or pad everything to one length",
                 ),
                 CompilationWarning,
                 stacklevel=6,
             )
 
+    # ---- ahead of time
+
+    def size(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> Hashable:
+        with self.lock:
+            if not self._compiles:
+                return None
+            arrays, filled = self.collect(), FilledBatch(batch, room)
+            try:
+                form = self._notes.form(filled, self._tracer(arrays, _words(numbers), filled))
+            except Exception as error:
+                problem = error
+            else:
+                wanted = jax.tree.leaves(self._notes.wanted(form, filled))
+                return form, *(array.shape for array in wanted), *(len(leaf) for leaf in filled.leaves)
+            self._plainly(_unshared(arrays), numbers, batch)
+            self._give_up(problem)
+            return None
+
+    def warm(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> None:
+        before = self.compilations
+        with self.lock:
+            self._compiled(_unshared(self.collect()), _words(numbers), FilledBatch(batch, room))
+        self.ahead += self.compilations - before
+
     # ---- tracing
 
     def _compiled(self, arrays: dict[str, Any], numbers: dict[str, Any], filled: FilledBatch) -> Any:
-        kept = {name: part for name, part in arrays.items() if name != "slots"}
-        slots = {name: part for name, part in arrays.items() if name == "slots"}
+        kept, slots = _apart(arrays)
         moved = [self._backend.asarray(leaf) for leaf in filled.leaves]
-        form = self._noted(kept, slots, numbers, filled, moved)
+
+        def run() -> Any:
+            form = self._notes.form(filled, self._tracer(arrays, numbers, filled))
+            return self._jitted(form, kept, slots, numbers, moved, filled.live, self._notes.wanted(form, filled))
+
         try:
-            return self._jitted(form, kept, slots, numbers, moved, filled.live, self._wanted(form, filled))
-        except _NotNoted:
-            self._notes.clear()
-            form = self._noted(kept, slots, numbers, filled, moved)
-            return self._jitted(form, kept, slots, numbers, moved, filled.live, self._wanted(form, filled))
+            return run()
+        except NotNoted:
+            self._notes.forget()
+            return run()
 
-    def _wanted(self, form: Form, filled: FilledBatch) -> list[Any]:
-        return [filled.wanted(key, self._backend.host_plan) for key in form.wanted]
+    def _tracer(
+        self, arrays: dict[str, Any], numbers: dict[str, Any], filled: FilledBatch
+    ) -> Callable[[Form, Source], None]:
+        """What traces the function on a batch."""
 
-    def _noted(self, kept: Any, slots: Any, numbers: Any, filled: FilledBatch, moved: list[Array]) -> Form:
-        """The form of a batch, with what the function asks of its rows: found out by tracing it once."""
-        form = filled.form
-        alike = form.tree, form.kinds
-        noted = self._notes.get(alike)
-        if noted is None:
-            recorder = _Recorder(filled, self._backend.host_plan)
-
+        def trace(form: Form, source: Source) -> None:
             def body(*inputs: Any) -> Any:
-                return self._traced(form, recorder, *inputs)
+                return self._traced(form, source, *inputs)
 
-            jax.eval_shape(body, kept, slots, numbers, moved, filled.live)
-            noted = self._notes[alike] = form._replace(
-                wanted=tuple(recorder.wanted), numbers=tuple((key, 0) for key in recorder.numbers)
-            )
-        return form._replace(wanted=noted.wanted, numbers=tuple((key, filled.number(*key)) for key, _ in noted.numbers))
+            jax.eval_shape(body, *_apart(arrays), numbers, filled.leaves, filled.live)
+
+        return trace
 
     def _body(self, form: Form, kept: Any, slots: Any, numbers: Any, leaves: Any, live: Array, wanted: Any) -> Any:
-        made = self._traced(form, _Given(form, wanted), kept, slots, numbers, leaves, live)
+        made = self._traced(form, Given(form, wanted), kept, slots, numbers, leaves, live)
         self.compilations += 1
         return made
 
     def _traced(self, form: Form, source: Any, kept: Any, slots: Any, numbers: Any, leaves: Any, live: Array) -> Any:
-        rows = [TracedRows(sizes, source, at) for at, sizes in enumerate(form.sizes)]
-        parts = [_cleaned(leaf, live[-1 if at is None else at]) for leaf, at in zip(leaves, form.kinds, strict=True)]
-        values = [part if at is None else Ragged(part, rows[at]) for part, at in zip(parts, form.kinds, strict=True)]
-        # Also where there are no rows, so that nothing else need know how many there are.
-        nrows = form.sizes[0].nrows if form.sizes else int(leaves[0].shape[0])
-        with _noting():
-            made, found, y = self.function(
-                {**kept, **slots}, numbers, jax.tree.unflatten(form.tree, values), jnp.arange(nrows) < live[-1]
-            )
+        batch = unpacked(form, source, leaves, live)
+        with noting():
+            made, found, y = self.function({**kept, **slots}, numbers, batch, live_rows(form, leaves, live))
         return made, found, jax.tree.map(_bare, y, is_leaf=lambda x: isinstance(x, Ragged))
+
+
+def _apart(arrays: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a step leaves as it is, and what it is handed for good."""
+    kept = {name: part for name, part in arrays.items() if name != "slots"}
+    return kept, {name: part for name, part in arrays.items() if name == "slots"}
+
+
+def _unshared(arrays: dict[str, Any]) -> dict[str, Any]:
+    """The same with copies of what a step is handed for good."""
+    kept, slots = _apart(arrays)
+    return {**kept, **jax.tree.map(jnp.copy, slots)}
+
+
+def unpacked(form: Form, source: Source, leaves: Any, live: Array) -> Any:
+    """The batch inside of a compiled function.
+
+    Args:
+        form: of it.
+        source: of the arrays of its rows; whoever calls this keeps it alive.
+        leaves: arrays of the batch, NaN in spare slots.
+        live: how much of each is live, as `FilledBatch` says.
+
+    Returns:
+        A tree of Ragged, arrays (B, ...) and None; spare slots hold what the first live one does.
+    """
+    rows = [TracedRows(sizes, source, at) for at, sizes in enumerate(form.sizes)]
+    parts = [_cleaned(leaf, live[-1 if at is None else at]) for leaf, at in zip(leaves, form.kinds, strict=True)]
+    values = [part if at is None else Ragged(part, rows[at]) for part, at in zip(parts, form.kinds, strict=True)]
+    return jax.tree.unflatten(form.tree, values)
+
+
+def live_rows(form: Form, leaves: Any, live: Array) -> Array:
+    """(B,) bool, False for rows that only fill a batch up; arguments as of `unpacked`."""
+    # Also where there are no rows, so that nothing else need know how many there are.
+    nrows = form.sizes[0].nrows if form.sizes else int(leaves[0].shape[0])
+    return jnp.arange(nrows) < live[-1]
 
 
 def _cleaned(leaf: Array, live: Array) -> Array:

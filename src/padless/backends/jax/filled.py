@@ -10,6 +10,7 @@ are known (`TracedRows`): everything else is an input of the function, by name.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn, Protocol
@@ -170,7 +171,15 @@ class FilledRows(RowPartition):
 
 
 class Source(Protocol):
-    """Where the arrays of traced rows come from."""
+    """Where the arrays of traced rows come from.
+
+    Attributes:
+        live: (B,) bool, False for rows that only fill the batch up; None where the function is told otherwise.
+        counts: (inputs + 1,) how many steps of each input, and how many rows, are real; None likewise.
+    """
+
+    live: Any
+    counts: Any
 
     def array(self, input_name: int, path: Path, how: str, name: str, arguments: tuple[Hashable, ...]) -> Any:
         """An array ("index"), or arrays by name ("plan")."""
@@ -202,8 +211,25 @@ class TracedRows(RowPartition):
     """
 
     def __init__(self, sizes: Sizes, source: Source | None, input_name: int, path: Path = ()) -> None:
-        self.sizes, self.source, self.input_name, self.path = sizes, source, input_name, path
+        self.sizes, self.input_name, self.path = sizes, input_name, path
+        # Rows that leave the function keep nothing of it alive: its arrays mean nothing outside.
+        self._source = None if source is None else weakref.ref(source)
         self._moved: dict[Any, Any] = {}
+
+    @property
+    def source(self) -> Source:
+        """Where the arrays come from."""
+        found = None if self._source is None else self._source()
+        if found is None:
+            raise BackendError(
+                explain(
+                    "rows that came out of a compiled function",
+                    expected="the batch that they belong to, to say how long they are",
+                    got="sizes alone",
+                    fix="batch.cut(output) gives the output on the host; or compute with it inside of the function",
+                )
+            )
+        return found
 
     @property
     def row_splits(self) -> Int:  # type: ignore[override]
@@ -237,7 +263,6 @@ class TracedRows(RowPartition):
 
     def _number(self, name: str) -> int:
         """A size that the function is compiled for once it has asked."""
-        assert self.source is not None
         return self.source.number(self.input_name, self.path, name)
 
     @property
@@ -265,6 +290,10 @@ class TracedRows(RowPartition):
         mine = (self.input_name, self.path, self.sizes)
         return isinstance(other, TracedRows) and mine == (other.input_name, other.path, other.sizes)
 
+    def same_lengths(self, other: RowPartition) -> bool:
+        """As `same_steps`: a batch keeps but one of several inputs with the same rows."""
+        return self.same_steps(other)
+
     def window_rows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> RowPartition:
         """As outside, with sizes alone."""
         if stride == 1 and padding != "valid":
@@ -284,11 +313,6 @@ class TracedRows(RowPartition):
         Returns:
             An array, or arrays by name.
         """
-        assert self.source is not None
-        return self.moved((how, name, *arguments), lambda: self._asked(how, name, arguments))
-
-    def _asked(self, how: str, name: str, arguments: tuple[Hashable, ...]) -> Any:
-        assert self.source is not None
         return self.source.array(self.input_name, self.path, how, name, arguments)
 
     def bare(self) -> TracedRows:
@@ -299,7 +323,13 @@ class TracedRows(RowPartition):
         return hash((self.sizes, self.input_name, self.path))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TracedRows) and self.same_steps(other)
+        # The source, too: JAX takes what is equal here for interchangeable, and arrays of another batch are not.
+        return isinstance(other, TracedRows) and self.same_steps(other) and self._source == other._source
+
+    @property
+    def lengths_text(self) -> str:
+        """What is known, to be shown."""
+        return f"up to {self.nvals} in all"
 
     def __repr__(self) -> str:
         return f"TracedRows(up to {self.nrows} rows, up to {self.nvals} steps)"

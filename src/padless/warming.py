@@ -1,0 +1,117 @@
+"""Compiling ahead: which sizes batches will have is found out on their lengths, then each is compiled once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Hashable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from padless import random as _random
+from padless.backends.base import Program
+from padless.batching import Batch, Source, Table
+from padless.callbacks import waiting
+from padless.errors import ArgumentError, DataError, explain
+
+if TYPE_CHECKING:
+    from padless.training import Trainer
+
+Room = tuple[int, int] | None
+_STEPS = ("train", "evaluate", "predict")
+_MOST_BATCHES = 1000
+"""Batches that are looked at, a millisecond each: a size that so many did not have is rare."""
+
+
+def order_of(seed: int) -> np.random.Generator:
+    """What draws the order of the rows in each epoch of a run.
+
+    Args:
+        seed: of the run.
+
+    Returns:
+        The generator.
+    """
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, 1))))
+
+
+def checked(steps: Any) -> tuple[str, ...]:
+    """Names of steps, all of them known.
+
+    Args:
+        steps: names, or one name.
+
+    Returns:
+        The names.
+
+    Raises:
+        ArgumentError: when one is unknown.
+    """
+    names = (steps,) if isinstance(steps, str) else tuple(steps)
+    if not set(names) <= set(_STEPS):
+        raise ArgumentError(
+            explain(
+                "warmup(steps=...)", expected=f"some of {_STEPS}", got=repr(steps), fix='steps=("train", "predict")'
+            )
+        )
+    return names
+
+
+def warm(trainer: Trainer, source: Source, names: tuple[str, ...], epochs: int, shown: bool) -> int:
+    """Compile steps for all sizes that batches will have.
+
+    Args:
+        trainer: the model.
+        source: of its data.
+        names: of the steps.
+        epochs: in an order of their own, to look at for training; 0 where rows keep their order.
+        shown: whether to show progress.
+
+    Returns:
+        How often something was compiled.
+    """
+    jobs: list[tuple[Program, dict[str, Any], Any, Room]] = []
+    before = 0
+    for name in names:
+        program, numbers = trainer._run_of(name)
+        before += program.compilations
+        batches = _batches(source, epochs if name == "train" else 0)
+        jobs += [(program, numbers, *found) for found in _of_each_size(trainer, name, program, numbers, batches)]
+    for program, numbers, parts, room in waiting("Compiling", jobs, shown):
+        program.warm(numbers, parts, room)
+    return sum(trainer._run_of(name)[0].compilations for name in names) - before
+
+
+def _batches(source: Source, epochs: int) -> Iterator[tuple[Batch, Callable[[], Batch]]]:
+    """Batches to come, with lengths alone, and what makes each as it is."""
+    if not isinstance(source, Table):
+        if source.once:
+            raise DataError(
+                explain("warmup", expected="data that can be read again", got="a generator", fix="warmup(x, y)")
+            )
+        return ((batch, partial(_itself, batch)) for batch in itertools.islice(source.epoch(), _MOST_BATCHES))
+    hollow, order = source.hollow(), order_of(_random.coming_seed())
+    looked_at = itertools.chain.from_iterable(hollow.epoch(order) for _ in range(epochs)) if epochs else hollow.epoch()
+    few = itertools.islice(looked_at, _MOST_BATCHES)
+    return ((batch, partial(source.batch, batch.rows)) for batch in few if batch.rows is not None)
+
+
+def _itself(batch: Batch) -> Batch:
+    return batch
+
+
+def _of_each_size(
+    trainer: Trainer,
+    name: str,
+    program: Program,
+    numbers: dict[str, Any],
+    batches: Iterator[tuple[Batch, Callable[[], Batch]]],
+) -> Iterator[tuple[Any, Room]]:
+    seen: set[Hashable] = {None}
+    for hollow, make in batches:
+        # The first is looked at as it is: it shows what the step asks of its rows.
+        size = program.size(numbers, trainer._parts_for(name, make() if len(seen) == 1 else hollow), hollow.room)
+        if size not in seen:
+            seen.add(size)
+            yield trainer._parts_for(name, make()), hollow.room
