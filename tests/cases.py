@@ -14,6 +14,7 @@ import pytest
 
 import padless
 from padless import Layer, Sequential, layers
+from tests.conftest import ALL_DIRECTLY, BACKENDS
 
 Rows = Literal["kept", "change", "end", "drop", "error"]
 """What a layer does to rows: keeps them, gives each another length, ends them in one entry per row, drops them on
@@ -442,3 +443,45 @@ def cases(*rows: Rows, where: Callable[[Case], bool] | None = None) -> list[Any]
     """Parameters for pytest: the cases with these fates of rows (all, without any), of which `where` holds."""
     found = [case for case in CASES if (not rows or case.rows in rows) and (where is None or where(case))]
     return [pytest.param(case, id=case.name) for case in found]
+
+
+DIRECTLY = (
+    "Dense",
+    "Embedding-mask_zero",
+    "Masking",
+    "BatchNormalization",
+    "LayerNormalization-time",
+    "Add",
+    "LSTM-sequences and state",
+    "GRU-dropout",
+    "RNN-own cell, last",
+    "Bidirectional-concat",
+    "Conv1D-valid, stride",
+    "MaxPooling1D-same",
+    "MultiHeadAttention-another key",
+    "GlobalAveragePooling1D",
+    "Unmask",
+    "Flatten",
+    "Conv2D",
+    "own-padded, keeps",
+    "own-steps",
+    "own-nothing said",
+    "Sequential-classifier",
+)
+"""Cases that stand for all where JAX is called directly."""
+
+
+def directly(*rows: Rows, where: Callable[[Case], bool] | None = None) -> pytest.MarkDecorator:
+    """Run a test over backends and cases, for what does not depend on a backend's arithmetic: forms, files, errors.
+
+    Called directly, JAX compiles every operation for every shape, so that it takes part with a few layers of each kind;
+    with all by `./run test --jax`. How all of them compute there, the other properties say, which compile whole layers.
+    """
+    pairs = [
+        pytest.param(backend, case, id=f"{backend}-{case.name}")
+        for backend in BACKENDS
+        for case in CASES
+        if (not rows or case.rows in rows) and (where is None or where(case))
+        if backend != "jax" or ALL_DIRECTLY or case.name in DIRECTLY
+    ]
+    return pytest.mark.parametrize(("backend", "case"), pairs, indirect=["backend"])

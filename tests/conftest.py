@@ -24,10 +24,10 @@ if _HAS_TORCH:
 
     torch.set_num_threads(1)
 
-# JAX compiles every operation for every shape that Hypothesis draws: the whole suite takes it over twenty minutes. So
-# tests/backends always run on it, the others where it is asked for: ./run test --jax.
-_HAS_JAX = importlib.util.find_spec("jax") is not None and "PADLESS_TEST_JAX" in os.environ
+_HAS_JAX = importlib.util.find_spec("jax") is not None
 BACKENDS = ("numpy", *(("torch",) if _HAS_TORCH else ()), *(("jax",) if _HAS_JAX else ()))
+ALL_DIRECTLY = "PADLESS_TEST_JAX" in os.environ
+"""Whether layers that JAX is given directly, without being compiled as a whole, are all layers; see tests/cases.py."""
 
 # No deadlines: the first call of a kernel compiles it. The fast profile tries the same examples each time, so that a
 # red run is red again; the thorough one looks for new ones.
@@ -40,8 +40,10 @@ settings.load_profile("fast")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of a layer on JAX go to one worker, which compiles it once for all of them."""
     for item in items:
-        parameters = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
-        if parameters and "jax" in parameters.values() and "case" in parameters:
+        callspec = getattr(item, "callspec", None)
+        parameters = {} if callspec is None else callspec.params
+        on_jax = any(isinstance(value, str) and value == "jax" for value in parameters.values())
+        if "case" in parameters and (on_jax or "compiles" in item.keywords):
             item.add_marker(pytest.mark.xdist_group(parameters["case"].name))
 
 

@@ -119,7 +119,8 @@ def fresh(case: Case, dtype: str = "float32") -> Layer:
     """A new layer of a case on the current backend, with the weights that `built` gives it."""
     layer = case.make(dtype)
     if case.rows != "error":
-        call(layer, ragged(batch(case, [3, 2]), layer), states=batch(case, [3, 2]).states)
+        data = batch(case, [3, 2])
+        layer.backend.abstractly(lambda: call(layer, ragged(data, layer), states=data.states))
         layer.load_state_dict({path: _weights(path, array.shape) for path, array in layer.state_dict().items()})
     return layer
 

@@ -11,7 +11,7 @@ import padless
 from padless import Layer, Ragged
 from padless.saving import deserialize, serialize
 from tests.calls import call
-from tests.cases import Case, cases
+from tests.cases import Case, cases, directly
 from tests.oracle import Batch, answers, assert_same, batch, built, in_a_batch, ragged
 from tests.properties.test_rows_never_lost import model_of
 
@@ -25,7 +25,7 @@ def same_answers(again: Layer, layer: Layer, data: Batch) -> None:
     assert_same(in_a_batch(again, data), in_a_batch(layer, data), **EXACT)
 
 
-@pytest.mark.parametrize("case", READS_ROWS)
+@directly("kept", "change", "end")
 def test_from_config(backend: str, case: Case) -> None:
     layer, data = built(case, backend), batch(case, [3, 0, 12])
     again = type(layer).from_config(layer.get_config())
@@ -34,7 +34,7 @@ def test_from_config(backend: str, case: Case) -> None:
     same_answers(again, layer, data)
 
 
-@pytest.mark.parametrize("case", READS_ROWS)
+@directly("kept", "change", "end")
 def test_json(backend: str, case: Case) -> None:
     layer, data = built(case, backend), batch(case, [3, 0, 12])
     written = json.dumps(serialize(layer))
@@ -51,7 +51,7 @@ def test_config_before_it_is_built(case: Case) -> None:
     assert again.dtype == case.make("float64").dtype
 
 
-@pytest.mark.parametrize("case", cases("kept", "change", "end", where=lambda case: not case.states))
+@directly("kept", "change", "end", where=lambda case: not case.states)
 def test_file(backend: str, case: Case, tmp_path: Path) -> None:
     model = model_of(case, backend)
     model.save(tmp_path / "model.safetensors")

@@ -12,7 +12,7 @@ from hypothesis import example, given
 
 from padless import Layer, Ragged, RowPartition, backends
 from tests.calls import call, outputs
-from tests.cases import Case, cases
+from tests.cases import Case, cases, directly
 from tests.compiled import run, run_padded
 from tests.oracle import Answers, Batch, alone, answers, assert_same, batch, built, in_a_batch, ragged, with_holes
 from tests.strategies import Padding, examples, lengths, masks, paddings, seeds
@@ -123,7 +123,7 @@ def expected_with_holes(case: Case, data: Batch, mask: Mask) -> Answers:
     return with_holes(case, data, mask)
 
 
-@pytest.mark.parametrize("case", READS_ROWS)
+@directly("kept", "change", "end")
 def test_lists_come_back_as_lists(backend: str, case: Case) -> None:
     layer, data = built(case, backend), batch(case, [2, 0, 12])
     packed = outputs(call(layer, ragged(data, layer), states=data.states))
@@ -134,18 +134,14 @@ def test_lists_come_back_as_lists(backend: str, case: Case) -> None:
             np.testing.assert_array_equal(layer.backend.to_host(got), layer.backend.to_host(expected))
 
 
-@pytest.mark.parametrize(
-    "case", cases("kept", "change", "end", where=lambda case: len(case.inputs) == 1 and not case.states)
-)
+@directly("kept", "change", "end", where=lambda case: len(case.inputs) == 1 and not case.states)
 def test_a_dense_array_is_rows_of_one_length(backend: str, case: Case) -> None:
     layer, data = built(case, backend), batch(case, [11, 11])
     dense = layer(layer.backend.asarray(np.stack(data.inputs[0])))
     assert_same(answers(dense), in_a_batch(layer, data), **VALUES)
 
 
-@pytest.mark.parametrize(
-    "case", cases("kept", "change", "end", where=lambda case: case.name.startswith(("Masking", "Embedding-mask_zero")))
-)
+@directly("kept", "change", "end", where=lambda case: case.name.startswith(("Masking", "Embedding-mask_zero")))
 @examples(0.5)
 @given(mask=masks(), seed=seeds())
 def test_masks_that_layers_find(backend: str, case: Case, mask: Mask, seed: int) -> None:

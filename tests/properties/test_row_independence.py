@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.cases import Case, cases
+from tests.cases import Case, cases, directly
 from tests.compiled import run
 from tests.oracle import alone, answers, assert_same, batch, built, in_a_batch, ragged
 from tests.strategies import GIANT, examples, lengths, seeds
@@ -66,7 +66,7 @@ def test_poison_in_one_row_stays_there(backend: str, case: Case) -> None:
     assert_same([[o[r] for r in others] for o in got], [[o[r] for r in others] for o in expected], **VALUES)
 
 
-@pytest.mark.parametrize("case", cases("error", where=lambda case: not case.name.endswith("Cell-alone")))
+@directly("error", where=lambda case: not case.name.endswith("Cell-alone"))
 def test_dense_rows_are_independent_too(backend: str, case: Case) -> None:
     """Layers that refuse rows still treat every entry of a dense batch alone."""
     layer = case.make("float32")

@@ -11,7 +11,7 @@ import pytest
 from padless import DataError, Input, Layer, MaskError, Model, Ragged, backends, layers
 from padless.spec import Symbol
 from tests.calls import call, outputs
-from tests.cases import Case, cases
+from tests.cases import Case, directly
 from tests.oracle import answers, assert_same, batch, built, in_a_batch, ragged
 from tests.strategies import Padding
 from tests.tolerances import VALUES
@@ -19,7 +19,7 @@ from tests.tolerances import VALUES
 LENGTHS = [3, 0, 12, 1]
 
 
-@pytest.mark.parametrize("case", cases("kept", "change", "end", "drop"))
+@directly("kept", "change", "end", "drop")
 def test_rows_are_what_the_case_says(backend: str, case: Case) -> None:
     layer, data = built(case, backend), batch(case, LENGTHS)
     x = ragged(data, layer)
@@ -45,7 +45,7 @@ def test_rows_are_what_the_case_says(backend: str, case: Case) -> None:
             assert tuple(y.shape[:2]) == (len(LENGTHS), max(LENGTHS))
 
 
-@pytest.mark.parametrize("case", cases("kept"))
+@directly("kept")
 def test_kept_rows_are_the_same_object(backend: str, case: Case) -> None:
     """What was made once for a batch, such as index arrays on a device, serves all layers."""
     layer, data = built(case, backend), batch(case, LENGTHS)
@@ -54,7 +54,7 @@ def test_kept_rows_are_the_same_object(backend: str, case: Case) -> None:
     assert all(y.rows is x[0].rows for y in result if isinstance(y, Ragged))
 
 
-@pytest.mark.parametrize("case", cases("error"))
+@directly("error")
 def test_what_cannot_read_rows_raises(backend: str, case: Case) -> None:
     layer = case.make("float32")
     x = ragged(batch(case, LENGTHS), layer)[0]
@@ -143,7 +143,7 @@ def test_a_layer_that_looks_at_steps_must_return_them(backend: str) -> None:
         Total()(Ragged.from_list([[1.0, 2.0], [], [3.0]]))
 
 
-@pytest.mark.parametrize("case", cases("error", where=lambda case: not case.name.endswith("Cell-alone")))
+@directly("error", where=lambda case: not case.name.endswith("Cell-alone"))
 def test_what_cannot_read_rows_raises_after_it_was_built_without(backend: str, case: Case) -> None:
     layer = case.make("float32")
     layer(np.ones((2, 5, *case.inputs[0]), np.float32))
@@ -151,7 +151,7 @@ def test_what_cannot_read_rows_raises_after_it_was_built_without(backend: str, c
         layer(ragged(batch(case, [5, 5]), layer)[0])
 
 
-@pytest.mark.parametrize("case", cases("error", where=lambda case: not case.name.endswith("Cell-alone")))
+@directly("error", where=lambda case: not case.name.endswith("Cell-alone"))
 def test_what_cannot_read_rows_says_so_when_the_model_is_made(backend: str, case: Case) -> None:
     layer = case.make("float32")
     with pytest.raises(MaskError, match=layer.name):
@@ -172,7 +172,7 @@ def model_of(case: Case, backend: str) -> Model:
     return model
 
 
-@pytest.mark.parametrize("case", cases("kept", "change", "end", "drop"))
+@directly("kept", "change", "end", "drop")
 def test_symbols_say_the_same_as_data(backend: str, case: Case) -> None:
     layer = case.make("float32")
     x = symbols(case)
@@ -187,7 +187,7 @@ def test_symbols_say_the_same_as_data(backend: str, case: Case) -> None:
         assert symbol.dtype == layer.backend.dtype_name(y.values if isinstance(y, Ragged) else y)
 
 
-@pytest.mark.parametrize("case", cases("kept", "change", "end", where=lambda case: not case.states))
+@directly("kept", "change", "end", where=lambda case: not case.states)
 def test_a_model_says_the_same_as_its_layer(backend: str, case: Case) -> None:
     model, data = model_of(case, backend), batch(case, LENGTHS)
     expected = in_a_batch(built(case, backend), data)
@@ -197,7 +197,7 @@ def test_a_model_says_the_same_as_its_layer(backend: str, case: Case) -> None:
         assert_same(answers(model(x if len(x) > 1 else x[0])), expected, **VALUES)
 
 
-@pytest.mark.parametrize("case", cases(where=lambda case: len(case.inputs) > 1 and case.alike))
+@directly(where=lambda case: len(case.inputs) > 1 and case.alike)
 def test_merging_other_rows_is_an_error(backend: str, case: Case) -> None:
     layer = case.make("float32")
     one, other = ragged(batch(case, [2, 1]), layer), ragged(batch(case, [1, 2]), layer)
