@@ -20,6 +20,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=MODELS, help="default: all; with --quick: conv")
     parser.add_argument("--quick", action="store_true", help="two batches, two repeats: only to see whether it works")
     parser.add_argument("--batches", type=int, help="of an epoch (default 10; 66 are all articles)")
+    parser.add_argument("--first-epochs", type=int, help="new processes that train from nothing, on JAX (default 5)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--no-log", action="store_true", help="do not append the results to benchmarks/LOG.md")
     parser.add_argument("--first-epoch-of", help=argparse.SUPPRESS)  # what a new process is asked for
@@ -47,6 +48,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     repeats = 2 if options.quick else 5
     first_epochs = 0 if options.backend == "torch" else 1 if options.quick else 5
+    if options.first_epochs is not None and options.backend == "jax":
+        first_epochs = options.first_epochs
     plan = contest.Plan(options.backend, options.batches, repeats, first_epochs)
     line, results = contest.run(plan, options.models)
     if not options.no_log:

@@ -134,7 +134,7 @@ class OwnCell(Layer):
 
 @padless.register
 class OwnAttention(Layer):
-    """Attends within a row, or to the first half of it: rows of another length, and none for rows of one step."""
+    """Attends within a row, or to pairs of its steps: rows of another length, and none for rows of one step."""
 
     view = "ragged"
 
@@ -142,14 +142,11 @@ class OwnAttention(Layer):
         super().__init__(**kwargs)
         self.causal = causal
         self.half = half
+        self.pairs = layers.AveragePooling1D(2, dtype=kwargs.get("dtype"))
         self.attend = layers.MultiHeadAttention(2, 3, dtype=kwargs.get("dtype"))
 
     def call(self, x: Any) -> Any:
-        value = x
-        if self.half:
-            rows, index = x.rows.select(x.rows.ranks < x.rows.row_lengths[x.rows.value_rowids] // 2)
-            value = padless.Ragged(self.xp.take(x.values, self.backend.asarray(index), axis=0), rows)
-        return self.attend(x, value, use_causal_mask=self.causal)
+        return self.attend(x, self.pairs(x) if self.half else x, use_causal_mask=self.causal)
 
 
 # ---- the table

@@ -45,6 +45,19 @@ COMPARED = {
     "compile",
     "value_and_grad",
     "update",
+    "take_or",
+    "when",
+    "abstractly",
+    "is_traced",
+    "assume",
+    "assumed",
+    # In test_jax_compiled.py: a compiled step is the step.
+    "compiles",
+    "program",
+    # In test_jax_function.py.
+    "purely",
+    "function_batch",
+    "transforming",
 }
 
 batches = st.tuples(strategies.lengths(), strategies.seeds(), st.sampled_from(DTYPES))
@@ -213,11 +226,46 @@ def test_segments(name: str, method: str, features: tuple[int, ...], batch: Any,
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_segments_of_whole_numbers(name: str, method: str, dtype: str) -> None:
     backend, rows = backends.get(name), RowPartition.from_lengths([2, 0, 1, 3])
-    x = backend.asarray(np.array([[5], [-7], [-3], [1], [1], [9]], dtype))
-    fast = getattr(backend, method)(x, rows)
-    slow = getattr(Backend, method)(backend, x, rows)
-    assert backend.dtype_name(fast) == backend.dtype_name(slow) == dtype
-    np.testing.assert_array_equal(backend.to_host(fast), backend.to_host(slow))
+    x = np.array([[5], [-7], [-3], [1], [1], [9]], dtype)
+    fast = getattr(backend, method)(backend.asarray(x), rows)
+    slow = getattr(Backend, method)(backends.get("numpy"), x, rows)  # JAX has no maximum of int64
+    assert backend.dtype_name(fast) == slow.dtype.name == dtype
+    np.testing.assert_array_equal(backend.to_host(fast), slow)
+
+
+@all_backends
+@given(batch=batches)
+def test_entries_or_a_number(name: str, batch: Any) -> None:
+    lengths, seed, dtype = batch
+    backend, draw = backends.get(name), np.random.default_rng(seed)
+    values = draw.normal(size=(sum(lengths), 3)).astype(dtype)
+    index = draw.integers(0, len(values) + 1, (4, 2))
+
+    def run(function: Callable[..., Any]) -> list[Any]:
+        return with_gradients(backend, lambda x: (function(x, backend.asarray(index), -7),), values)
+
+    for fast, slow in zip(run(backend.take_or), run(lambda *a: Backend.take_or(backend, *a)), strict=True):
+        np.testing.assert_allclose(fast, slow, **VALUES)
+
+
+@all_backends
+def test_one_tree_or_another(name: str) -> None:
+    backend = backends.get(name)
+    one, other = backend.asarray(np.ones(2)), backend.asarray(np.zeros(2))
+    for condition in (True, False):
+        chosen = backend.when(backend.asarray(np.array(condition)), lambda: {"a": one}, {"a": other})
+        assert backend.to_host(chosen["a"]).tolist() == [float(condition)] * 2
+
+
+@all_backends
+def test_outside_of_compiled_steps_nothing_is_assumed(name: str) -> None:
+    backend = backends.get(name)
+    condition = backend.asarray(np.array([True, False]))
+    assert not backend.is_traced(condition)
+    assert not backend.assume(condition)
+    assert backend.assumed() is None
+    shape = backend.abstractly(lambda: backend.asarray(np.zeros((2, 3), "float32")) * 2).shape
+    assert tuple(shape) == (2, 3)
 
 
 windows = st.tuples(

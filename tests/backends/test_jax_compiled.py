@@ -164,6 +164,22 @@ def test_sizes_without_end_are_told() -> None:
         predict_one_by_one()
 
 
+def test_a_compiled_step_is_the_step() -> None:
+    """Losses, metrics and weights with and without compiling, and so without spare slots."""
+    results = []
+    for plainly in (False, True):
+        padless.utils.set_random_seed(4)
+        model = bag(run_eagerly=plainly, optimizer="adam")
+        history = model.fit(texts([3, 9, 4, 7] * 3), np.arange(12) % 3, batch_size=5, epochs=2, verbose=0)
+        results.append((history.history, model.state_dict()))
+    (one, weights), (other, weights_too) = results
+    assert one.keys() == other.keys() == {"loss", "accuracy"}
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], **TRAINING)
+    for path, array in weights.items():
+        np.testing.assert_allclose(array, weights_too[path], **TRAINING)
+
+
 # ---- spare slots
 
 
