@@ -87,7 +87,9 @@ def with_gradients(
         )
         return total, kept
 
-    (_, kept), gradients = backend.value_and_grad(loss, {str(i): backend.asarray(x) for i, x in enumerate(inputs)})
+    # As a whole: operation by operation, JAX would compile each of them for every shape that is drawn.
+    run = backend.compile(lambda arrays: backend.value_and_grad(loss, arrays))
+    (_, kept), gradients = run({str(i): backend.asarray(x) for i, x in enumerate(inputs)})
     return [*(backend.to_host(y) for y in kept), *(backend.to_host(g) for g in gradients.values())]
 
 

@@ -30,6 +30,7 @@ Mask = npt.NDArray[np.bool_]
 
 READS_ROWS = cases("kept", "change", "end")
 TRAINING_BACKENDS = [name for name in BACKENDS if backends.get(name).trains]
+HAS_TORCH = "torch" in TRAINING_BACKENDS
 on_backends = pytest.mark.parametrize("trained", TRAINING_BACKENDS)
 
 
@@ -174,8 +175,10 @@ def assert_same_gradients(got: Gradients, expected: Gradients, what: str) -> Non
 def test_in_a_batch_as_alone(trained: str, case: Case, rows: list[int], seed: int) -> None:
     data = batch(case, rows, seed)
     numbers = coefficients(alone(case, data), seed)
-    exact, expected = one_by_one(built(case, trained, "float64"), data, numbers)
-    for dtype in ("float64", "float32"):
+    # JAX, which compiles each layer once more for each dtype, is held to torch in float64.
+    reference, dtypes = ("torch", ["float32"]) if trained == "jax" and HAS_TORCH else (trained, ["float64", "float32"])
+    exact, expected = one_by_one(built(case, reference, "float64"), data, numbers)
+    for dtype in dtypes:
         loss, found = gradients(built(case, trained, dtype), data, numbers)
         np.testing.assert_allclose(loss, exact, **GRADIENTS)
         assert_same_gradients(found, expected, dtype)
@@ -199,7 +202,7 @@ def test_poisoned_padding(trained: str, case: Case, rows: list[int], seed: int, 
     assert_same_gradients(found, expected, padding.side)
 
 
-@on_backends
+@pytest.mark.parametrize("trained", [name for name in TRAINING_BACKENDS if name != "jax" or not HAS_TORCH])
 @pytest.mark.parametrize("case", READS_ROWS)
 def test_central_differences_of_the_oracle(trained: str, case: Case) -> None:
     data = batch(case, [3, 0, 5, 1])
