@@ -626,11 +626,18 @@ class Ragged:
         return _never_dense(f"torch {name} of a Ragged")
 
     def __reduce__(self) -> tuple[Any, ...]:
+        owner = backends.of(self.values)
+        if owner.compiles:  # JAX makes 32 bits of 64 when it reads its own pickles
+            return (_restored, (owner.name, owner.to_host(self.values), owner.dtype_name(self.values), self.rows))
         return (Ragged, (self.values, self.rows))
 
     def __repr__(self) -> str:
         dtype = backends.of(self.values).dtype_name(self.values)
         return f"Ragged(shape={self.shape}, {dtype}, lengths={self.rows.lengths_text})"
+
+
+def _restored(backend: str, values: npt.NDArray[Any], dtype: str, rows: RowPartition) -> Ragged:
+    return Ragged(backends.get(backend).asarray(values, dtype), rows)
 
 
 def _unflatten(rows: RowPartition, children: Sequence[Any]) -> Ragged:

@@ -332,6 +332,11 @@ class RowPartition:
             and self.max_row_length * self.nrows == self.nvals
         )
 
+    @property
+    def has_one_length(self) -> bool:
+        """Whether every real row holds all steps of a padded array."""
+        return self.is_uniform
+
     @cached_property
     def padded_index(self) -> Int:
         """(N,) place of each step in the padded array, reshaped to (B*T, ...)."""

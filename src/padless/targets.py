@@ -71,7 +71,7 @@ def _row_weights(weight: Any, rows: RowPartition, owner: Backend) -> Any:
 
 
 def _dense(where: str, what: str, value: Any, predictions: Array, owner: Backend) -> Array:
-    if isinstance(value, Ragged) and value.rows.is_uniform:
+    if isinstance(value, Ragged) and value.rows.has_one_length:
         value = value.to_padded()  # a list of equally long lists, such as one-hot labels
     if isinstance(value, Ragged):
         raise DataError(

@@ -128,6 +128,11 @@ class FilledRows(RowPartition):
         """Never: no such thing is known before."""
         return False
 
+    @property
+    def has_one_length(self) -> bool:
+        """Of the real rows."""
+        return self.real.is_uniform
+
     @cached_property
     def padded_index(self) -> Int:
         """(N,) place of each step in the padded array; a spare step has that of the first."""
@@ -279,6 +284,11 @@ class TracedRows(RowPartition):
     def is_uniform(self) -> bool:
         """Never: no such thing is known before."""
         return False
+
+    @property
+    def has_one_length(self) -> bool:
+        """Whether every real row holds all steps of a padded array."""
+        return bool(self._number("has_one_length"))
 
     @cached_property
     def padded_length(self) -> int:
