@@ -31,14 +31,24 @@ class Plan:
     Attributes:
         backend: of padless and Keras.
         batches: of an epoch.
-        repeats: turns of each contestant, each one epoch.
+        repeats: turns of each contestant, each one epoch; 0 for first epochs alone.
         first_epochs: new processes that train one epoch from nothing; 0 for none.
+        only: names of those who take part; None for all.
     """
 
     backend: str
     batches: int
     repeats: int
     first_epochs: int
+    only: Sequence[str] | None = None
+
+    def contestants(self, model: str) -> list[type[Contestant]]:
+        kinds = contestants(self.backend, model)
+        if self.only is None:
+            return kinds
+        if unknown := set(self.only) - {kind.name for kind in kinds}:
+            raise SystemExit(f"no contestant is named {sorted(unknown)}; there are {[kind.name for kind in kinds]}")
+        return [kind for kind in kinds if kind.name in self.only]
 
     def batches_of(self, kind: type[Contestant], model: str) -> int:
         """Keras's LSTM on torch is so slow that the whole order would take most of the run."""
@@ -58,8 +68,8 @@ class Result:
     cold: list[float] = field(default_factory=list)
 
     def row(self) -> list[str]:
-        cells = [self.model, self.name, _spread(self.warm)]
-        return [*cells, *([_spread(self.cold)] if self.cold else []), str(self.batches), self.answers]
+        speeds = [_spread(self.warm) if self.warm else "not measured", *([_spread(self.cold)] if self.cold else [])]
+        return [self.model, self.name, *speeds, str(self.batches), self.answers]
 
 
 def _spread(speeds: Sequence[float]) -> str:
@@ -94,11 +104,11 @@ def compare_losses(rivals: Sequence[Contestant], texts: list[Text], classes: np.
 def measure(plan: Plan, model: str, texts: list[Text], classes: np.ndarray) -> list[Result]:
     padless.utils.set_random_seed(1)
     weights = [np.asarray(w) for w in build(padless, model).get_weights()]
-    kinds = contestants(plan.backend, model)
+    kinds = plan.contestants(model)
     rivals = [kind(model, weights) for kind in kinds]
     verdicts = compare_losses(rivals, texts[:8], classes[:8])
     results = [Result(model, kind.name, plan.batches_of(kind, model), verdicts[kind.name]) for kind in kinds]
-    for turn in range(plan.repeats + 1):
+    for turn in range(plan.repeats + 1 if plan.repeats else 0):
         for rival, result in zip(rivals, results, strict=True):
             # Before the first turn a warm-up; where steps are compiled, of all shapes that come.
             whole = turn or plan.backend == "jax"
@@ -135,15 +145,19 @@ def first_epoch(backend: str, model: str, batches: int, name: str) -> float:
 
 
 def show(results: Sequence[Result]) -> None:
-    print(f"\n{results[0].model}: real words per second in training, median of {len(results[0].warm)} (least to most)")
+    turns = len(results[0].warm) or len(results[0].cold)
+    print(f"\n{results[0].model}: real words per second in training, median of {turns} (least to most)")
     for result in results:
-        first = f"first epoch {_spread(result.cold):<30}" if result.cold else ""
-        print(f"  {result.name:<26} {_spread(result.warm):<34} {first} {result.batches} batches")
+        warm = f"{_spread(result.warm):<34} " if result.warm else ""
+        first = f"first epoch {_spread(result.cold):<30} " if result.cold else ""
+        print(f"  {result.name:<26} {warm}{first}{result.batches} batches")
     for rival in results[1:]:
-        times = f"{statistics.median(results[0].warm) / statistics.median(rival.warm):.1f}"
+        times = []
+        if rival.warm:
+            times.append(f"{statistics.median(results[0].warm) / statistics.median(rival.warm):.1f}")
         if rival.cold:
-            times += f", in the first epoch {statistics.median(results[0].cold) / statistics.median(rival.cold):.1f}"
-        print(f"  padless is {times} times {rival.name}")
+            times.append(f"in the first epoch {statistics.median(results[0].cold) / statistics.median(rival.cold):.1f}")
+        print(f"  padless is {', '.join(times)} times {rival.name}")
 
 
 def ceilings() -> tuple[float, float]:

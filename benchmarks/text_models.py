@@ -20,13 +20,17 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=MODELS, help="default: all; with --quick: conv")
     parser.add_argument("--quick", action="store_true", help="two batches, two repeats: only to see whether it works")
     parser.add_argument("--batches", type=int, help="of an epoch (default 10; 66 are all articles)")
+    parser.add_argument("--turns", type=int, help="of each contestant with everything compiled (default 5)")
     parser.add_argument("--first-epochs", type=int, help="new processes that train from nothing, on JAX (default 5)")
+    parser.add_argument("--only", nargs="+", metavar="CONTESTANT", help="those named like this (default: all)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: torch's own choice)")
     parser.add_argument("--no-log", action="store_true", help="do not append the results to benchmarks/LOG.md")
     parser.add_argument("--first-epoch-of", help=argparse.SUPPRESS)  # what a new process is asked for
     options = parser.parse_args()
     if options.threads and options.backend == "jax":
         parser.error("--threads: JAX takes all cores it is given; give it fewer with taskset")
+    if options.turns == 0 and (options.backend == "torch" or options.first_epochs == 0):
+        parser.error("--turns 0 leaves only first epochs to measure, and there are none")
     options.models = options.models or (("conv",) if options.quick else MODELS)
     options.batches = options.batches or (2 if options.quick else 10)
     return options
@@ -46,11 +50,11 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(options.threads)
-    repeats = 2 if options.quick else 5
+    repeats = options.turns if options.turns is not None else 2 if options.quick else 5
     first_epochs = 0 if options.backend == "torch" else 1 if options.quick else 5
     if options.first_epochs is not None and options.backend == "jax":
         first_epochs = options.first_epochs
-    plan = contest.Plan(options.backend, options.batches, repeats, first_epochs)
+    plan = contest.Plan(options.backend, options.batches, repeats, first_epochs, options.only)
     line, results = contest.run(plan, options.models)
     if not options.no_log:
         contest.log(line, results)

@@ -422,6 +422,41 @@ def _own() -> list[Case]:
     ]
 
 
+def _core() -> list[Case]:
+    """Layers that make one value of another, one step at a time or one row at a time."""
+    return []
+
+
+def _regularizing() -> list[Case]:
+    """Noise, normalization and penalties."""
+    return []
+
+
+def _more_recurrent() -> list[Case]:
+    """Stacked cells, states that last, convolutions in time."""
+    return []
+
+
+def _lengths() -> list[Case]:
+    """Layers that give rows another length: transposed convolutions, padding, cropping, repeating."""
+    return []
+
+
+def _more_attention() -> list[Case]:
+    """The other kinds of attention, positions, whole blocks."""
+    return []
+
+
+def _nested() -> list[Case]:
+    """Rows within rows."""
+    return []
+
+
+def _heads() -> list[Case]:
+    """What ends a sequence model: conditional random fields."""
+    return []
+
+
 CASES: tuple[Case, ...] = (
     *_per_step(),
     *_merging(),
@@ -430,6 +465,13 @@ CASES: tuple[Case, ...] = (
     *_attention(),
     *_ending(),
     *_own(),
+    *_core(),
+    *_regularizing(),
+    *_more_recurrent(),
+    *_lengths(),
+    *_more_attention(),
+    *_nested(),
+    *_heads(),
 )
 
 NO_CASE = {"Layer": "the base class of all layers: it computes nothing"}
