@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -206,7 +207,7 @@ def setting(backend: str) -> str:
 
 def log(line: str, results: Sequence[Result]) -> None:
     """Append to LOG.md."""
-    command = " ".join(["./run bench", *sys.argv[1:]])
+    command = f"./run bench {shlex.join(sys.argv[1:])}".strip()
     head = ["model", "contestant", "words per second", "batches", "answers"]
     if results[0].cold:
         head.insert(3, "first epoch, compilation included")
