@@ -382,7 +382,24 @@ def _ending() -> list[Case]:
         Case("Flatten", lambda d: layers.Flatten(dtype=d), "error"),
         Case("Conv2D", lambda d: layers.Conv2D(3, 2, dtype=d), "error", inputs=((5, 3),)),
         Case("Conv2D-same", lambda d: layers.Conv2D(3, 2, padding="same", dtype=d), "error", inputs=((5, 3),)),
-        Case("MaxPooling2D", lambda d: layers.MaxPooling2D(dtype=d), "error", inputs=((5, 3),)),
+        *(
+            Case(kind.__name__, lambda d, kind=kind: kind(dtype=d), "error", inputs=((5, 3),))
+            for kind in (
+                layers.MaxPooling2D,
+                layers.AveragePooling2D,
+                layers.GlobalMaxPooling2D,
+                layers.GlobalAveragePooling2D,
+            )
+        ),
+        *(
+            Case(kind.__name__, lambda d, kind=kind: kind(dtype=d), "error", inputs=((5, 4, 3),))
+            for kind in (
+                layers.MaxPooling3D,
+                layers.AveragePooling3D,
+                layers.GlobalMaxPooling3D,
+                layers.GlobalAveragePooling3D,
+            )
+        ),
         *(
             Case(f"{cell.__name__}-alone", lambda d, cell=cell: cell(3, dtype=d), "error")
             for cell in (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)

@@ -38,7 +38,14 @@ from padless.layers.pooling import AveragePooling1D as AveragePooling1D
 from padless.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from padless.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
 from padless.layers.pooling import MaxPooling1D as MaxPooling1D
-from padless.layers.pooling import MaxPooling2D as MaxPooling2D
+from padless.layers.pooling_dense import AveragePooling2D as AveragePooling2D
+from padless.layers.pooling_dense import AveragePooling3D as AveragePooling3D
+from padless.layers.pooling_dense import GlobalAveragePooling2D as GlobalAveragePooling2D
+from padless.layers.pooling_dense import GlobalAveragePooling3D as GlobalAveragePooling3D
+from padless.layers.pooling_dense import GlobalMaxPooling2D as GlobalMaxPooling2D
+from padless.layers.pooling_dense import GlobalMaxPooling3D as GlobalMaxPooling3D
+from padless.layers.pooling_dense import MaxPooling2D as MaxPooling2D
+from padless.layers.pooling_dense import MaxPooling3D as MaxPooling3D
 from padless.layers.recurrent import GRU as GRU
 from padless.layers.recurrent import LSTM as LSTM
 from padless.layers.recurrent import RNN as RNN
@@ -51,9 +58,16 @@ from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.
 AvgPool1D = AveragePooling1D
+AvgPool2D = AveragePooling2D
+AvgPool3D = AveragePooling3D
 Convolution1D = Conv1D
 Convolution2D = Conv2D
 GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D
 GlobalMaxPool1D = GlobalMaxPooling1D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalMaxPool3D = GlobalMaxPooling3D
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
