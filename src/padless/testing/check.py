@@ -144,9 +144,7 @@ def _with_example(broken: PromiseError, check: _Check, method: str, ids: int | N
         except PromiseError as other:
             smallest, error = lengths, other
             break
-    one = "one row" if len(smallest) == 1 else f"{len(smallest)} rows"
-    steps = ", ".join(map(str, smallest))
-    text = f"{broken}\n  Smallest example: {one} of {steps} steps, lengths={smallest!r}: {error.got}."
+    text = f"{broken}\n  Smallest example: lengths={smallest!r} gives {error.got}."
     return PromiseError(text, broken.promise, broken.what, broken.got, broken.fix, smallest)
 
 
