@@ -166,6 +166,13 @@ def _per_step() -> list[Case]:
             inputs=((),),
             reads="ids",
         ),
+        Case(
+            "ReversibleEmbedding",
+            lambda d: layers.ReversibleEmbedding(10, 3, dtype=d),
+            "kept",
+            inputs=((),),
+            reads="ids",
+        ),
         Case("Masking", lambda d: layers.Masking(dtype=d), "kept"),
         Case("Masking-nan", lambda d: layers.Masking(float("nan"), dtype=d), "kept"),
         Case("Dropout", lambda d: layers.Dropout(0.5, dtype=d), "kept"),
@@ -389,6 +396,9 @@ def _ending() -> list[Case]:
                 layers.AveragePooling2D,
                 layers.GlobalMaxPooling2D,
                 layers.GlobalAveragePooling2D,
+                layers.ZeroPadding2D,
+                layers.Cropping2D,
+                layers.UpSampling2D,
             )
         ),
         *(
@@ -398,6 +408,18 @@ def _ending() -> list[Case]:
                 layers.AveragePooling3D,
                 layers.GlobalMaxPooling3D,
                 layers.GlobalAveragePooling3D,
+                layers.ZeroPadding3D,
+                layers.Cropping3D,
+                layers.UpSampling3D,
+            )
+        ),
+        *(
+            Case(kind.__name__, lambda d, kind=kind: kind(2, dtype=d), "error", inputs=inputs)
+            for kind, inputs in (
+                (layers.AdaptiveMaxPooling2D, ((5, 3),)),
+                (layers.AdaptiveAveragePooling2D, ((5, 3),)),
+                (layers.AdaptiveMaxPooling3D, ((5, 4, 3),)),
+                (layers.AdaptiveAveragePooling3D, ((5, 4, 3),)),
             )
         ),
         *(

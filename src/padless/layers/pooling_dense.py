@@ -368,3 +368,155 @@ class GlobalAveragePooling3D(_GlobalAveragePooling):
     """
 
     spatial = 3
+
+
+class _AdaptivePooling(Layer):
+    """What pooling to a given number of places has: window i of n goes from floor(i L / n) to ceil((i + 1) L / n)."""
+
+    reads = "floats"
+    spatial: ClassVar[int]
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.output_size = sizes(self.place, "output_size", output_size, self.spatial)
+        channels_last(self.place, data_format)
+
+    def build(self, spec: Spec) -> None:
+        """Check the input.
+
+        Args:
+            spec: of the input.
+        """
+        require_rank(self.place, spec, self.spatial + 2)
+
+    def call(self, x: Array) -> Array:
+        """Pool, along one axis after the other.
+
+        Args:
+            x: (B, ..., D).
+
+        Returns:
+            (B, n1, n2, ..., D).
+        """
+        for axis, count in enumerate(self.output_size, start=1):
+            length = x.shape[axis]
+            windows = [(at * length // count, -(-(at + 1) * length // count)) for at in range(count)]
+            x = self.xp.concat([self._of_window(x, axis, first, end) for first, end in windows], axis=axis)
+        return x
+
+    def _of_window(self, x: Array, axis: int, first: int, end: int) -> Array:
+        raise NotImplementedError
+
+
+class _AdaptiveMaxPooling(_AdaptivePooling):
+    """The largest of each window."""
+
+    def _of_window(self, x: Array, axis: int, first: int, end: int) -> Array:
+        return self.xp.max(x[(slice(None),) * axis + (slice(first, end),)], axis=axis, keepdims=True)
+
+
+class _AdaptiveAveragePooling(_AdaptivePooling):
+    """The mean of each window."""
+
+    def _of_window(self, x: Array, axis: int, first: int, end: int) -> Array:
+        return self.xp.mean(x[(slice(None),) * axis + (slice(first, end),)], axis=axis, keepdims=True)
+
+
+class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
+    """Cut images of any size into a given number of windows, and give the largest of each, feature by feature.
+
+    Args:
+        output_size: number of windows along height and width; one number for all.
+        data_format: "channels_last".
+        **kwargs: name, dtype.
+
+    Shapes:
+        (B, H, W, D) to (B, n1, n2, D).
+
+    Raises:
+        ArgumentError: for sizes that are not above 0.
+        ShapeError: when the input has another number of axes.
+        MaskError: when rows come.
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(AdaptiveMaxPooling2D(2)(np.ones((1, 4, 4, 3))).shape)
+        (1, 2, 2, 3)
+    """
+
+    spatial = 2
+
+
+class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
+    """Cut images of any size into a given number of windows, and give the mean of each, feature by feature.
+
+    Args:
+        output_size: number of windows along height and width; one number for all.
+        data_format: "channels_last".
+        **kwargs: name, dtype.
+
+    Shapes:
+        (B, H, W, D) to (B, n1, n2, D).
+
+    Raises:
+        ArgumentError: for sizes that are not above 0.
+        ShapeError: when the input has another number of axes.
+        MaskError: when rows come.
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(AdaptiveAveragePooling2D(2)(np.ones((1, 4, 4, 3))).shape)
+        (1, 2, 2, 3)
+    """
+
+    spatial = 2
+
+
+class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
+    """Cut volumes of any size into a given number of windows, and give the largest of each, feature by feature.
+
+    Args:
+        output_size: number of windows along height, width and length; one number for all.
+        data_format: "channels_last".
+        **kwargs: name, dtype.
+
+    Shapes:
+        (B, H, W, L, D) to (B, n1, n2, n3, D).
+
+    Raises:
+        ArgumentError: for sizes that are not above 0.
+        ShapeError: when the input has another number of axes.
+        MaskError: when rows come.
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(AdaptiveMaxPooling3D(2)(np.ones((1, 4, 4, 4, 3))).shape)
+        (1, 2, 2, 2, 3)
+    """
+
+    spatial = 3
+
+
+class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
+    """Cut volumes of any size into a given number of windows, and give the mean of each, feature by feature.
+
+    Args:
+        output_size: number of windows along height, width and length; one number for all.
+        data_format: "channels_last".
+        **kwargs: name, dtype.
+
+    Shapes:
+        (B, H, W, L, D) to (B, n1, n2, n3, D).
+
+    Raises:
+        ArgumentError: for sizes that are not above 0.
+        ShapeError: when the input has another number of axes.
+        MaskError: when rows come.
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(AdaptiveAveragePooling3D(2)(np.ones((1, 4, 4, 4, 3))).shape)
+        (1, 2, 2, 2, 3)
+    """
+
+    spatial = 3
