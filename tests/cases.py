@@ -166,6 +166,13 @@ def _per_step() -> list[Case]:
             inputs=((),),
             reads="ids",
         ),
+        Case(
+            "ReversibleEmbedding",
+            lambda d: layers.ReversibleEmbedding(10, 3, dtype=d),
+            "kept",
+            inputs=((),),
+            reads="ids",
+        ),
         Case("Masking", lambda d: layers.Masking(dtype=d), "kept"),
         Case("Masking-nan", lambda d: layers.Masking(float("nan"), dtype=d), "kept"),
         Case("Dropout", lambda d: layers.Dropout(0.5, dtype=d), "kept"),
@@ -382,7 +389,39 @@ def _ending() -> list[Case]:
         Case("Flatten", lambda d: layers.Flatten(dtype=d), "error"),
         Case("Conv2D", lambda d: layers.Conv2D(3, 2, dtype=d), "error", inputs=((5, 3),)),
         Case("Conv2D-same", lambda d: layers.Conv2D(3, 2, padding="same", dtype=d), "error", inputs=((5, 3),)),
-        Case("MaxPooling2D", lambda d: layers.MaxPooling2D(dtype=d), "error", inputs=((5, 3),)),
+        *(
+            Case(kind.__name__, lambda d, kind=kind: kind(dtype=d), "error", inputs=((5, 3),))
+            for kind in (
+                layers.MaxPooling2D,
+                layers.AveragePooling2D,
+                layers.GlobalMaxPooling2D,
+                layers.GlobalAveragePooling2D,
+                layers.ZeroPadding2D,
+                layers.Cropping2D,
+                layers.UpSampling2D,
+            )
+        ),
+        *(
+            Case(kind.__name__, lambda d, kind=kind: kind(dtype=d), "error", inputs=((5, 4, 3),))
+            for kind in (
+                layers.MaxPooling3D,
+                layers.AveragePooling3D,
+                layers.GlobalMaxPooling3D,
+                layers.GlobalAveragePooling3D,
+                layers.ZeroPadding3D,
+                layers.Cropping3D,
+                layers.UpSampling3D,
+            )
+        ),
+        *(
+            Case(kind.__name__, lambda d, kind=kind: kind(2, dtype=d), "error", inputs=inputs)
+            for kind, inputs in (
+                (layers.AdaptiveMaxPooling2D, ((5, 3),)),
+                (layers.AdaptiveAveragePooling2D, ((5, 3),)),
+                (layers.AdaptiveMaxPooling3D, ((5, 4, 3),)),
+                (layers.AdaptiveAveragePooling3D, ((5, 4, 3),)),
+            )
+        ),
         *(
             Case(f"{cell.__name__}-alone", lambda d, cell=cell: cell(3, dtype=d), "error")
             for cell in (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)

@@ -528,7 +528,9 @@ class Layer:
 
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute on values that are already a Ragged or arrays of the backend."""
-        x = self._prepared(x)
+        return self._run_prepared(self._prepared(x), args, kwargs)
+
+    def _run_prepared(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self.built:
             self._build_for(x)
         y = self._dispatch(x, args, kwargs)

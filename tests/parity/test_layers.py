@@ -53,8 +53,25 @@ def poolings() -> list[Case]:
             found.append((name, {"pool_size": size, "strides": stride, "padding": padding}, (2, 10, 3)))
     for padding, stride, size in product(("valid", "same"), (None, 1, (2, 3)), (2, (3, 2), (1, 4))):
         found.append(("MaxPooling2D", {"pool_size": size, "strides": stride, "padding": padding}, (2, 7, 8, 3)))
-    for name, keep in product(("GlobalMaxPooling1D", "GlobalAveragePooling1D"), (False, True)):
-        found.append((name, {"keepdims": keep}, (3, 5, 4)))
+    for padding, stride, size in product(("valid", "same"), (None, 2), (2, (3, 2, 1))):
+        found.append(("MaxPooling3D", {"pool_size": size, "strides": stride, "padding": padding}, (2, 5, 6, 4, 2)))
+    # Even windows on even sizes, where "same" pads both sides alike: as for AveragePooling1D.
+    for padding, size in product(("valid", "same"), (2, (4, 2))):
+        found.append(("AveragePooling2D", {"pool_size": size, "padding": padding}, (2, 8, 4, 3)))
+    found.append(("AveragePooling2D", {"pool_size": 3, "strides": 1, "padding": "same"}, (2, 5, 4, 3)))
+    found.append(("AveragePooling3D", {"pool_size": 3, "strides": 1, "padding": "same"}, (2, 5, 4, 3, 2)))
+    found.append(("AveragePooling3D", {"pool_size": (2, 1, 2), "strides": (1, 2, 2)}, (2, 5, 4, 4, 2)))
+    for axes, kind, size in product((2, 3), ("Max", "Average"), (1, 3)):
+        found.append((f"Adaptive{kind}Pooling{axes}D", {"output_size": size}, (*(3, 5, 4, 3)[: axes + 1], 4)))
+    found.append(("AdaptiveAveragePooling2D", {"output_size": (3, 5)}, (2, 7, 4, 3)))
+    for axes in (2, 3):
+        shape = (*(2, 5, 4, 6)[: axes + 1], 3)
+        found += [(f"ZeroPadding{axes}D", {"padding": size}, shape) for size in (2, (1, 0, 2)[:axes])]
+        found.append((f"ZeroPadding{axes}D", {"padding": ((0, 1), (2, 1), (1, 0))[:axes]}, shape))
+        found += [(f"Cropping{axes}D", {"cropping": size}, shape) for size in (1, ((0, 1), (2, 1), (1, 0))[:axes])]
+        found += [(f"UpSampling{axes}D", {"size": size}, shape) for size in (2, (1, 3, 2)[:axes])]
+    for axes, kind, keep in product((1, 2, 3), ("Max", "Average"), (False, True)):
+        found.append((f"Global{kind}Pooling{axes}D", {"keepdims": keep}, (*(3, 5, 4, 3)[: axes + 1], 4)))
     return found
 
 
@@ -275,8 +292,11 @@ def test_arguments_are_those_of_keras(name: str) -> None:
     wanted = {key: p.default for key, p in theirs.items() if key not in later}
     got = {key: p.default for key, p in ours.items() if p.kind is not p.KEYWORD_ONLY}
     # Equal defaults, written in another way.
-    spelled = {"Zeros": "zeros", (1, 1): 1}
+    spelled = {"Zeros": "zeros", (1, 1): 1, (1, 1, 1): 1, (2, 2): 2, (2, 2, 2): 2}
+    spelled |= {((0, 0),) * axes: 0 for axes in (2, 3)} | {((1, 1),) * axes: 1 for axes in (2, 3)}
     assert list(got) == list(wanted)
+    if name in ("AveragePooling2D", "AveragePooling3D"):
+        got["pool_size"] = wanted["pool_size"]  # must be said in Keras; here it is 2, as for the other pooling layers
     assert {k: spelled.get(v, v) for k, v in got.items()} == {k: spelled.get(v, v) for k, v in wanted.items()}
     for key in later & theirs.keys():
         with pytest.raises(padless.errors.NotThereYetError, match=key):

@@ -150,35 +150,73 @@ class DrawsNumbers(Broken):
         return x + self.backend.asarray(np.random.default_rng().normal(size=x.shape).astype(np.float32))
 
 
+BROKEN: list[tuple[type[Layer], str, str, tuple[int, ...]]] = [
+    (MeanOfAllSteps, "P1", "the same for a row in a batch and alone", (1, 1)),
+    (LooksAtNeighbour, "P1", "row 2", (1, 1)),
+    (MeanWithPadding, "P1", r"row", (0,)),
+    (SumWithPadding, "P1", r"row", (0, 1)),
+    (LastColumn, "P1", r"row", (1, 2)),
+    (SumOfWhatPaddingHolds, "P1", "holds 0 and that holds 100[^$]*difference of [0-9]+", (0,)),
+    (CountsFromTheEdge, "P1", "padded on the left", (1,)),
+    (DependsOnTheLongest, "P1", "in a batch and alone", (1, 2)),
+    (DependsOnThePlace, "P1", "row 2", (0, 1)),
+    (MultipliesByZero, "P1", "whatever row 3 holds[^$]*NaN", (0, 1)),
+    (NanForNothing, "P1", r"row 1 \(an empty one\)", (0,)),
+    (LosesTheMask, "P2", r"shape \(5, 7, 4\) for the batch and \(1, 3, 4\) for row 0 alone", (0, 1)),
+    (LosesTheRows, "P2", "13 entries for 5 rows", (0,)),
+    (DrawsNumbers, "P1", "the same in two calls", (1,)),
+]
+"""A layer, the promise that it breaks, what the error says, and the lengths of the smallest example."""
+
+QUICK = (MeanOfAllSteps, LosesTheMask)
+"""Those that stand for all on JAX, which compiles every operation for each of the small batches that are tried."""
+
+
 @pytest.mark.filterwarnings("ignore:.*(empty slice|invalid value|divide).*:RuntimeWarning")
 @pytest.mark.parametrize(
-    ("kind", "promise", "message"),
+    ("backend", "kind", "promise", "message", "smallest"),
     [
-        (MeanOfAllSteps, "P1", "the same for a row in a batch and alone"),
-        (LooksAtNeighbour, "P1", "row 2"),
-        (MeanWithPadding, "P1", r"row"),
-        (SumWithPadding, "P1", r"row"),
-        (LastColumn, "P1", r"row"),
-        (SumOfWhatPaddingHolds, "P1", "holds 0 and that holds 100[^$]*difference of [0-9]+"),
-        (CountsFromTheEdge, "P1", "padded on the left"),
-        (DependsOnTheLongest, "P1", "in a batch and alone"),
-        (DependsOnThePlace, "P1", "row 2"),
-        (MultipliesByZero, "P1", "whatever row 3 holds[^$]*NaN"),
-        (NanForNothing, "P1", r"row 1 \(an empty one\)"),
-        (LosesTheMask, "P2", r"shape \(5, 7, 4\) for the batch and \(1, 3, 4\) for row 0 alone"),
-        (LosesTheRows, "P2", "13 entries for 5 rows"),
-        (DrawsNumbers, "P1", "the same in two calls"),
+        pytest.param(backend, *row, id=f"{backend}-{row[0].__name__}")
+        for backend in BACKENDS
+        for row in BROKEN
+        if backend != "jax" or row[0] in QUICK
     ],
+    indirect=["backend"],
 )
-def test_broken_layers_are_found(backend: str, kind: type[Layer], promise: str, message: str) -> None:
+def test_broken_layers_are_found(
+    backend: str, kind: type[Layer], promise: str, message: str, smallest: tuple[int, ...]
+) -> None:
     with pytest.raises(PromiseError, match=message) as caught:
         check_layer(kind())
     assert caught.value.promise == promise
+    assert caught.value.lengths == smallest
+    assert f"lengths={smallest!r}" in str(caught.value)
     assert isinstance(caught.value, AssertionError)
     assert isinstance(caught.value, PadlessError)
     assert kind.__name__ in str(caught.value)
     assert {"P1": "padding never changes an answer", "P2": "a mask is never lost"}[promise] in str(caught.value)
     assert "Fix:" in str(caught.value)
+
+
+def test_what_holds_is_reported() -> None:
+    with using("numpy"):
+        report = check_layer(layers.LSTM(2, name="encoder"))
+    assert "the same for each row alone" in report.properties
+    assert str(report).startswith("layer 'encoder' (LSTM) keeps its promises:\n  one entry")
+
+
+def test_a_layer_that_only_fails_in_a_large_batch() -> None:
+    """The smallest example is then the batch itself."""
+
+    class CountsRows(Layer):
+        view = "ragged"
+
+        def call(self, x: Ragged) -> Any:
+            return x.with_values(x.values * (2 if x.rows.nrows > 3 else 1))
+
+    with using("numpy"), pytest.raises(PromiseError, match="a row in a batch and alone") as caught:
+        check_layer(CountsRows())
+    assert caught.value.lengths == (3, 0, 1, 7, 2)
 
 
 def test_wrong_gradients_are_found() -> None:

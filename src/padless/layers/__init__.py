@@ -16,6 +16,7 @@ from padless.layers.convolution import Conv2D as Conv2D
 from padless.layers.dense import Dense as Dense
 from padless.layers.dropout import Dropout as Dropout
 from padless.layers.embedding import Embedding as Embedding
+from padless.layers.embedding import ReversibleEmbedding as ReversibleEmbedding
 from padless.layers.masking import Masking as Masking
 from padless.layers.masking import Unmask as Unmask
 from padless.layers.merging import Add as Add
@@ -38,7 +39,18 @@ from padless.layers.pooling import AveragePooling1D as AveragePooling1D
 from padless.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from padless.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
 from padless.layers.pooling import MaxPooling1D as MaxPooling1D
-from padless.layers.pooling import MaxPooling2D as MaxPooling2D
+from padless.layers.pooling_dense import AdaptiveAveragePooling2D as AdaptiveAveragePooling2D
+from padless.layers.pooling_dense import AdaptiveAveragePooling3D as AdaptiveAveragePooling3D
+from padless.layers.pooling_dense import AdaptiveMaxPooling2D as AdaptiveMaxPooling2D
+from padless.layers.pooling_dense import AdaptiveMaxPooling3D as AdaptiveMaxPooling3D
+from padless.layers.pooling_dense import AveragePooling2D as AveragePooling2D
+from padless.layers.pooling_dense import AveragePooling3D as AveragePooling3D
+from padless.layers.pooling_dense import GlobalAveragePooling2D as GlobalAveragePooling2D
+from padless.layers.pooling_dense import GlobalAveragePooling3D as GlobalAveragePooling3D
+from padless.layers.pooling_dense import GlobalMaxPooling2D as GlobalMaxPooling2D
+from padless.layers.pooling_dense import GlobalMaxPooling3D as GlobalMaxPooling3D
+from padless.layers.pooling_dense import MaxPooling2D as MaxPooling2D
+from padless.layers.pooling_dense import MaxPooling3D as MaxPooling3D
 from padless.layers.recurrent import GRU as GRU
 from padless.layers.recurrent import LSTM as LSTM
 from padless.layers.recurrent import RNN as RNN
@@ -47,13 +59,26 @@ from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from padless.layers.reshaping import Flatten as Flatten
+from padless.layers.reshaping_dense import Cropping2D as Cropping2D
+from padless.layers.reshaping_dense import Cropping3D as Cropping3D
+from padless.layers.reshaping_dense import UpSampling2D as UpSampling2D
+from padless.layers.reshaping_dense import UpSampling3D as UpSampling3D
+from padless.layers.reshaping_dense import ZeroPadding2D as ZeroPadding2D
+from padless.layers.reshaping_dense import ZeroPadding3D as ZeroPadding3D
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.
 AvgPool1D = AveragePooling1D
+AvgPool2D = AveragePooling2D
+AvgPool3D = AveragePooling3D
 Convolution1D = Conv1D
 Convolution2D = Conv2D
 GlobalAvgPool1D = GlobalAveragePooling1D
+GlobalAvgPool2D = GlobalAveragePooling2D
+GlobalAvgPool3D = GlobalAveragePooling3D
 GlobalMaxPool1D = GlobalMaxPooling1D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalMaxPool3D = GlobalMaxPooling3D
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D

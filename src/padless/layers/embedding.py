@@ -10,7 +10,7 @@ from padless import constraints, initializers, regularizers
 from padless.errors import RowError, ShapeError, explain
 from padless.forms import narrowed
 from padless.layer import Array, Layer
-from padless.layers.arguments import positive
+from padless.layers.arguments import positive, require_features
 from padless.ragged import Ragged
 from padless.spec import Spec
 
@@ -172,3 +172,98 @@ class Embedding(Layer):
             ),
             where[0],
         )
+
+
+class ReversibleEmbedding(Embedding):
+    """Give each id a learned vector, and, called with `reverse=True`, each vector a score for every id.
+
+    The scores are x E^T, with the table E that looks ids up, or with one of their own. A language model that ends with
+    the table it begins with needs half as many weights (Press and Wolf 2017, https://arxiv.org/abs/1608.05859).
+
+    Args:
+        input_dim: number of ids: they go from 0 to input_dim - 1.
+        output_dim: D, size of a vector.
+        tie_weights: whether scores are made with the same table.
+        embeddings_initializer: of the table.
+        embeddings_regularizer: adds a penalty on the table to the loss.
+        embeddings_constraint: applied to the table after each update.
+        mask_zero: whether steps with id 0 are masked.
+        reverse_dtype: in which scores are computed; the layer's by default.
+        logit_soft_cap: c, so that scores s become c tanh(s / c); None for no such bound.
+        **kwargs: name, dtype, trainable.
+
+    Shapes:
+        ids (B, ...) to (B, ..., D); with `reverse=True` (B, ..., D) to (B, ..., input_dim); rows are kept. Weights:
+        embeddings (input_dim, D), and reverse_embeddings (D, input_dim) if they are not tied.
+
+    Raises:
+        DataError: as `Embedding`.
+        ShapeError: when vectors have another width than D.
+
+    Example:
+        >>> layer = ReversibleEmbedding(10, 4)
+        >>> vectors = layer([[1, 2], [3]])
+        >>> [tuple(row.shape) for row in layer(vectors, reverse=True)]
+        [(2, 10), (1, 10)]
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: str | None = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer,
+            embeddings_regularizer,
+            embeddings_constraint,
+            mask_zero,
+            **kwargs,
+        )
+        self.tie_weights = tie_weights
+        self.reverse_dtype = reverse_dtype
+        self.logit_soft_cap = logit_soft_cap
+
+    def build(self, spec: Spec) -> None:
+        """Make the table, and the one for scores.
+
+        Args:
+            spec: of the input.
+        """
+        super().build(spec)
+        if not self.tie_weights:
+            shape = (self.output_dim, self.input_dim)
+            self.reverse_embeddings = self.add_weight("reverse_embeddings", shape, self.embeddings_initializer)
+
+    def call(self, x: Array, reverse: bool = False) -> Array:
+        """Look ids up, or give scores.
+
+        Args:
+            x: (N, ...) ids, or (N, ..., D) vectors.
+            reverse: whether to give scores.
+
+        Returns:
+            (N, ..., D), or (N, ..., input_dim).
+        """
+        if not reverse:
+            return super().call(x)
+        require_features(self.place, x, self.output_dim)
+        kernel = self.embeddings.T if self.tie_weights else self.reverse_embeddings
+        dtype = self.reverse_dtype or self.dtype
+        scores = self.backend.cast(x, dtype) @ self.backend.cast(kernel, dtype)
+        cap = self.logit_soft_cap
+        return scores if cap is None else cap * self.xp.tanh(scores / cap)
+
+    def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        # Vectors are no ids: there is nothing to be looked up or masked.
+        reverse = kwargs.get("reverse", args[0] if args else False)
+        return self._run_prepared(x, args, kwargs) if reverse else super()._run(x, *args, **kwargs)

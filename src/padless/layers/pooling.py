@@ -1,13 +1,9 @@
-"""Pooling: over windows of each row, over whole rows, over images of fixed size."""
+"""Pooling: over windows of each row, over whole rows."""
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any
 
-import numpy as np
-
-from padless.errors import ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import channels_last, require_rank, sizes, word
 from padless.ragged import Ragged
@@ -243,88 +239,3 @@ class GlobalAveragePooling1D(_GlobalPooling1D):
             (B, ...).
         """
         return self._kept(row_mean(x))
-
-
-class MaxPooling2D(Layer):
-    """Slide a window over images of fixed size, and give the largest of what it sees, feature by feature.
-
-    Args:
-        pool_size: height and width of a window; one number for both.
-        strides: places between two windows; None for pool_size.
-        padding: "valid" or "same".
-        data_format: "channels_last".
-        name: of the layer.
-        **kwargs: dtype.
-
-    Shapes:
-        (B, H, W, D) to (B, H', W', D).
-
-    Raises:
-        ArgumentError: for sizes that are not above 0, or an unknown padding.
-        ShapeError: when the input has another number of axes, or is smaller than a "valid" window.
-        MaskError: when rows come: a window over two axes has no meaning across rows of unequal length.
-
-    Example:
-        >>> import numpy as np
-        >>> MaxPooling2D()(np.arange(4.0).reshape(1, 2, 2, 1)).tolist()
-        [[[[3.0]]]]
-    """
-
-    reads = "floats"
-
-    def __init__(
-        self,
-        pool_size: Any = (2, 2),
-        strides: Any = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(name=name, **kwargs)
-        self.pool_size = sizes(self.place, "pool_size", pool_size, 2)
-        self.strides = self.pool_size if strides is None else sizes(self.place, "strides", strides, 2)
-        self.padding = word(self.place, "padding", padding, ("valid", "same"))
-        channels_last(self.place, data_format)
-
-    def build(self, spec: Spec) -> None:
-        """Check the input.
-
-        Args:
-            spec: of the input.
-        """
-        require_rank(self.place, spec, 4)
-
-    def call(self, x: Array) -> Array:
-        """Pool: along the height, then along the width.
-
-        Args:
-            x: (B, H, W, D).
-
-        Returns:
-            (B, H', W', D).
-        """
-        for axis, size, stride in zip((1, 2), self.pool_size, self.strides, strict=True):
-            columns = self._columns(x.shape[axis], size, stride)
-            x = reduce(self.xp.maximum, (self.xp.take(x, self.backend.asarray(one), axis=axis) for one in columns))
-        return x
-
-    def _columns(self, length: int, size: int, stride: int) -> list[np.ndarray[Any, Any]]:
-        """For each tap, the place that every window reads."""
-        if self.padding == "same":
-            count = -(-length // stride)
-            before = max((count - 1) * stride + size - length, 0) // 2
-        else:
-            count, before = (length - size) // stride + 1, 0
-        if count < 1:
-            raise ShapeError(
-                explain(
-                    self.place,
-                    expected=f"at least {size} places along each axis, the size of a window",
-                    got=str(length),
-                    fix="padding='same', or a smaller pool_size",
-                )
-            )
-        # Places outside become the nearest inside, which a window that reaches over the edge holds anyway.
-        firsts = np.arange(count) * stride - before
-        return [np.clip(firsts + tap, 0, length - 1) for tap in range(size)]

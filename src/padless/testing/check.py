@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,7 +23,6 @@ Answers = list[list[Host]]
 """For each output of the layer, what it says about each row."""
 
 LENGTHS = (3, 0, 1, 7, 2)
-_EMPTY, _MATE = 1, 3
 _WHERE = "where() around what goes into a root, a division or a logarithm: in a gradient, 0 times infinity is NaN"
 _WORDS = {
     "P1": "P1, padding never changes an answer",
@@ -34,11 +36,35 @@ class PromiseError(PadlessError, AssertionError):
     Args:
         text: which promise, where, and by how much.
         promise: "P1" or "P2".
+        what: the property that does not hold.
+        got: what was found in its place.
+        fix: what to write instead.
+        lengths: of the rows of the smallest batch in which it does not hold.
     """
 
-    def __init__(self, text: str, promise: str) -> None:
+    def __init__(self, text: str, promise: str, what: str, got: str, fix: str, lengths: tuple[int, ...] = ()) -> None:
         super().__init__(text)
         self.promise = promise
+        self.what = what
+        self.got = got
+        self.fix = fix
+        self.lengths = lengths
+
+
+@dataclass(frozen=True)
+class Report:
+    """What check_layer found to hold.
+
+    Attributes:
+        place: of the layer.
+        properties: one sentence each.
+    """
+
+    place: str
+    properties: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.place} keeps its promises:", *(f"  {line}" for line in self.properties)])
 
 
 def check_layer(
@@ -48,13 +74,14 @@ def check_layer(
     ids: int | None = None,
     lengths: Sequence[int] = LENGTHS,
     seed: int = 0,
-) -> None:
+) -> Report:
     """Check that a layer keeps two promises: padding never changes an answer, and a mask is never lost.
 
-    The layer gets a small batch with an empty row, and each row alone; the rows in another order; beside a row of NaN;
-    in padded arrays with NaN at masked steps, padded right, left and on both sides (a layer that reads padded arrays
-    gets two fills that are numbers). Each time the answer for a row must be the same, and so must gradients, where the
-    layer's backend has them. It takes about a second. A layer that was not built is built by it; no weight changes.
+    The layer gets a small batch with an empty row, and each row alone; the batch in two parts; the rows in another
+    order; beside a row of NaN; in padded arrays with NaN at masked steps, padded right, left and on both sides (a layer
+    that reads padded arrays gets two fills that are numbers). Each time the answer for a row must be the same, and so
+    must gradients, where the layer's backend has them. It takes about a second. A layer that was not built is built by
+    it; no weight changes.
 
     Args:
         layer: any layer or model that takes one value, or a list of values if it merges.
@@ -64,8 +91,12 @@ def check_layer(
         lengths: of the rows.
         seed: of the numbers.
 
+    Returns:
+        What was found to hold; `print` shows it.
+
     Raises:
-        PromiseError: when a promise is broken; it says which, in what row, and by how much. An AssertionError.
+        PromiseError: when a promise is broken. It says which, in what row, by how much, and the smallest batch in which
+            that happens. An AssertionError.
         MaskError: by the layer itself, when it does not read rows.
 
     Example:
@@ -75,7 +106,10 @@ def check_layer(
         ...     view = "steps"
         ...     def call(self, x):
         ...         return 2 * x
-        >>> check_layer(Double())
+        >>> print(check_layer(Double()))  # doctest: +ELLIPSIS
+        layer 'double' (Double) keeps its promises:
+          one entry, or a run of steps, for each row
+          ...
         >>> class Centre(padless.Layer):
         ...     view = "steps"
         ...     def call(self, x):
@@ -84,9 +118,40 @@ def check_layer(
         ...     check_layer(Centre())
         ... except AssertionError as error:
         ...     print(str(error).splitlines()[0].partition(": ")[2])
+        ...     print(error.lengths)
         expected P1, padding never changes an answer: the same for a row in a batch and alone.
+        (1, 1)
     """
-    _Check(layer, _shapes(layer, features), ids, tuple(lengths), seed).run()
+    shapes = _shapes(layer, features)
+    check = _Check(layer, shapes, ids, tuple(lengths), seed)
+    found = []
+    for held, method in check.properties():
+        try:
+            method()
+        except PromiseError as broken:
+            raise _with_example(broken, check, method.__name__, ids, seed) from None
+        found.append(held)
+    return Report(layer.place, tuple(found))
+
+
+def _with_example(broken: PromiseError, check: _Check, method: str, ids: int | None, seed: int) -> PromiseError:
+    """The same error, and the smallest batch in which the same property does not hold."""
+    smallest = check.lengths
+    error = broken
+    for lengths in _small_batches():
+        try:
+            getattr(_Check(check.layer, check.shapes, ids, lengths, seed), method)()
+        except PromiseError as other:
+            smallest, error = lengths, other
+            break
+    text = f"{broken}\n  Smallest example: lengths={smallest!r} gives {error.got}."
+    return PromiseError(text, broken.promise, broken.what, broken.got, broken.fix, smallest)
+
+
+def _small_batches() -> list[tuple[int, ...]]:
+    """Up to three rows of up to two steps, fewest rows and steps first."""
+    found = [lengths for rows in (1, 2, 3) for lengths in itertools.product(range(3), repeat=rows)]
+    return sorted(found, key=lambda lengths: (len(lengths), sum(lengths)))
 
 
 def _shapes(layer: Layer, features: Any) -> list[tuple[int, ...]]:
@@ -104,6 +169,8 @@ class _Check:
         self, layer: Layer, shapes: list[tuple[int, ...]], ids: int | None, lengths: tuple[int, ...], seed: int
     ) -> None:
         self.layer = layer
+        self.shapes = shapes
+        self.lengths = lengths
         self.backend = layer.backend
         self.rows = RowPartition.from_lengths(lengths)
         numbers = np.random.default_rng(seed)
@@ -115,24 +182,30 @@ class _Check:
         ]
         self.has_ids = ids is not None
 
-    def run(self) -> None:
-        """Try everything."""
-        whole = self._outputs(self._inputs(self.steps, self.rows))
-        self._require_rows(whole)
-        expected = self._answers(whole)
-        self._require_numbers(expected)
-        again = self._answers(self._outputs(self._inputs(self.steps, self.rows)))
-        self._compare(
-            again, expected, "the same in two calls with the same input", "no random numbers outside of training"
-        )
-        self._alone(whole, expected)
-        self._order(expected)
-        self._mate(expected)
-        self._padded(expected)
+    def properties(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """What is tried, and the sentence for each that holds."""
+        yield "one entry, or a run of steps, for each row", self.require_rows
+        yield "numbers for every row, empty ones too", self.require_numbers
+        yield "the same in two calls", self.require_no_chance
+        yield "the same for each row alone", self.require_alone
+        yield "the same for a batch in two parts", self.require_parts
+        yield "the same for rows in another order", self.require_order
+        yield "the same whatever another row holds", self.require_mate
+        yield "the same padded right, left and on both sides, with NaN in the padding", self.require_padded
         if self.layer._view == "padded" and not self.layer.merges:
-            self._fills()
+            yield "the same for two fills of the padding", self.require_fills
         if self.backend.trains:
-            self._gradients(expected)
+            yield "gradients that are the sum of those of each row alone, padded or not", self.require_gradients
+
+    @cached_property
+    def whole(self) -> list[Any]:
+        """Outputs for the batch."""
+        return self._outputs(self._inputs(self.steps, self.rows))
+
+    @cached_property
+    def expected(self) -> Answers:
+        """What they say about each row."""
+        return self._answers(self.whole)
 
     # ---- calls
 
@@ -152,9 +225,9 @@ class _Check:
 
     # ---- what is tried
 
-    def _require_rows(self, outputs: list[Any]) -> None:
+    def require_rows(self) -> None:
         """Every output has an entry, or steps, for every row."""
-        for at, y in enumerate(outputs):
+        for at, y in enumerate(self.whole):
             count = len(y) if isinstance(y, Ragged) else (tuple(y.shape) or (0,))[0]
             if count != self.rows.nrows:
                 self._broken(
@@ -164,8 +237,9 @@ class _Check:
                     "x.with_values(y) for packed steps y; padless.row_sum and its like for one entry per row",
                 )
 
-    def _require_numbers(self, expected: Answers) -> None:
-        for at, output in enumerate(expected):
+    def require_numbers(self) -> None:
+        """No NaN, and no infinity."""
+        for at, output in enumerate(self.expected):
             for row, answer in enumerate(output):
                 if answer.dtype.kind == "f" and not np.isfinite(answer).all():
                     empty = " (an empty one)" if not self.rows.row_lengths[row] else ""
@@ -176,14 +250,21 @@ class _Check:
                         "0 for what is made of no steps: padless.row_mean(x), or a division by max(count, 1)",
                     )
 
-    def _alone(self, whole: list[Any], expected: Answers) -> None:
+    def require_no_chance(self) -> None:
+        """Two calls with the same input agree."""
+        again = self._answers(self._outputs(self._inputs(self.steps, self.rows)))
+        fix = "no random numbers outside of training"
+        self._compare(again, self.expected, "the same in two calls with the same input", fix)
+
+    def require_alone(self) -> None:
+        """Each row gets the answer that it gets alone."""
         for row in range(self.rows.nrows):
             rows, index = self.rows.take([row])
             outputs = self._outputs(self._inputs([steps[index] for steps in self.steps], rows))
-            self._require_same_kind(whole, outputs, row)
+            self._require_same_kind(self.whole, outputs, row)
             self._compare(
                 self._answers(outputs),
-                [[output[row]] for output in expected],
+                [[output[row]] for output in self.expected],
                 "the same for a row in a batch and alone",
                 'view = "ragged" and sums over each row, in place of sums over the first axis',
                 names=[row],
@@ -206,31 +287,45 @@ class _Check:
                 "return a Ragged: x.with_values(y), or Ragged(y, rows) with a new partition",
             )
 
-    def _order(self, expected: Answers) -> None:
+    def require_parts(self) -> None:
+        """The first rows and the others, as two batches, get the same answers."""
+        half = self.rows.nrows // 2
+        parts = []
+        for chosen in (np.arange(half), np.arange(half, self.rows.nrows)):
+            rows, index = self.rows.take(chosen)
+            parts.append(self._answers(self._outputs(self._inputs([steps[index] for steps in self.steps], rows))))
+        joined = [[*one, *other] for one, other in zip(*parts, strict=True)]
+        fix = "nothing in `call` that depends on how many rows there are"
+        self._compare(joined, self.expected, "the same for a batch and for its two parts", fix)
+
+    def require_order(self) -> None:
+        """The answers move with the rows."""
         order = np.arange(self.rows.nrows)[::-1]
         rows, index = self.rows.take(order)
         self._compare(
             self._answers(self._outputs(self._inputs([steps[index] for steps in self.steps], rows))),
-            [[output[row] for row in order] for output in expected],
+            [[output[row] for row in order] for output in self.expected],
             "the same for rows in another order",
             "nothing in `call` that depends on the place of a row",
             names=order.tolist(),
         )
 
-    def _mate(self, expected: Answers) -> None:
+    def require_mate(self) -> None:
         """What stands in another row does not matter, even if it is no number."""
-        if self.rows.nrows <= _MATE:
+        full = np.nonzero(self.rows.row_lengths)[0]
+        if not len(full):
             return
-        mate = self.rows.value_rowids == _MATE
+        at = int(full[min(len(full) - 1, 2)])
+        mate = self.rows.value_rowids == at
         changed = [steps.copy() for steps in self.steps]
         for steps in changed:
             steps[mate] = steps[mate][::-1] if self.has_ids else np.nan
-        others = [row for row in range(self.rows.nrows) if row != _MATE]
+        others = [row for row in range(self.rows.nrows) if row != at]
         found = self._answers(self._outputs(self._inputs(changed, self.rows)))
         self._compare(
             [[output[row] for row in others] for output in found],
-            [[output[row] for row in others] for output in expected],
-            f"the same whatever row {_MATE} holds",
+            [[output[row] for row in others] for output in self.expected],
+            f"the same whatever row {at} holds",
             "masked steps and other rows left out with where(), not multiplied by 0",
             names=others,
         )
@@ -256,17 +351,18 @@ class _Check:
             arrays.append(self.backend.asarray(array))
         return arrays
 
-    def _padded(self, expected: Answers) -> None:
+    def require_padded(self) -> None:
+        """Where the padding stands, and how much of it, does not matter."""
         for side, mask in self._masks():
             inputs = [Ragged.from_padded(array, mask) for array in self._padded_arrays(mask, np.nan)]
             self._compare(
                 self._answers(self._outputs(inputs)),
-                expected,
+                self.expected,
                 f"the same padded on {side}",
                 "no use of the padded length, and no position counted from the array's edge",
             )
 
-    def _fills(self) -> None:
+    def require_fills(self) -> None:
         """A layer that reads padded arrays does not look at what padding holds."""
         takes_mask = "mask" in inspect.signature(self.layer.call).parameters
         for side, mask in self._masks():
@@ -290,9 +386,10 @@ class _Check:
             return [row[live] for row, live in zip(host, mask, strict=True)]
         return list(host)
 
-    def _gradients(self, expected: Answers) -> None:
+    def require_gradients(self) -> None:
+        """Gradients follow from the rows alone, and none reaches a masked step."""
         numbers = np.random.default_rng(1)
-        weights = [[numbers.uniform(-1, 1, answer.shape) for answer in output] for output in expected]
+        weights = [[numbers.uniform(-1, 1, answer.shape) for answer in output] for output in self.expected]
         whole = self._gradient(self.steps, self.rows, weights)
         parts = []
         for row in range(self.rows.nrows):
@@ -375,10 +472,8 @@ class _Check:
                     self._broken("P1", what, f"a difference of {largest}{where}", fix)
 
     def _broken(self, promise: str, what: str, got: str, fix: str) -> NoReturn:
-        raise PromiseError(
-            explain(f"check_layer of {self.layer.place}", expected=f"{_WORDS[promise]}: {what}", got=got, fix=fix),
-            promise,
-        )
+        text = explain(f"check_layer of {self.layer.place}", expected=f"{_WORDS[promise]}: {what}", got=got, fix=fix)
+        raise PromiseError(text, promise, what, got, fix, self.lengths)
 
 
 def _parts(y: Any) -> list[Any]:
