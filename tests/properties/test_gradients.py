@@ -15,7 +15,7 @@ from hypothesis import example, given
 from padless import Layer, Ragged, RowPartition, backends
 from padless.layer import substituted
 from tests.calls import call
-from tests.cases import Case, cases
+from tests.cases import DIRECTLY, Case, cases
 from tests.compiled import entered, run_program, weighed_sum
 from tests.conftest import BACKENDS
 from tests.oracle import Batch, batch, built, ragged
@@ -32,7 +32,9 @@ HAS_TORCH = "torch" in TRAINING_BACKENDS
 on_backends = pytest.mark.parametrize("trained", TRAINING_BACKENDS)
 
 
-def gradients(layer: Layer, data: Batch, seed: int, mask: Mask | None = None) -> tuple[float, Gradients]:
+def gradients(
+    layer: Layer, data: Batch, seed: int, mask: Mask | None = None, *, directly: bool = False
+) -> tuple[float, Gradients]:
     """A weighed sum of the answers, and its gradients by weights, inputs ("@0", ...) and states ("#0", ...); by paths.
 
     Args:
@@ -40,8 +42,9 @@ def gradients(layer: Layer, data: Batch, seed: int, mask: Mask | None = None) ->
         data: its inputs.
         seed: of what the answers are weighed with.
         mask: puts the inputs into poisoned padded arrays; None for packed steps.
+        directly: without being compiled as a whole, on any backend.
     """
-    if layer.backend.compiles:
+    if layer.backend.compiles and not directly:
         inputs = ragged(data, layer) if mask is None else entered(layer, data.padded(mask), mask)
         made = run_program(layer, inputs, data.states, names=data.names, seed=seed)
         steps = [one.values if mask is None else one.to_padded() for one in made.by_inputs]
@@ -157,8 +160,9 @@ def test_central_differences_of_the_oracle(trained: str, case: Case) -> None:
 def test_nothing_gives_zeros(trained: str, case: Case) -> None:
     """No rows, or only empty ones: gradients are numbers, and those of states alone if there are any."""
     for rows in ([], [0, 0]):
-        data = batch(case, rows)
-        loss, found = gradients(built(case, trained), data, 0)
-        assert np.isfinite(loss)
-        for key, value in found.items():
-            assert np.isfinite(value).all(), key
+        # JAX's own answer to arrays without an entry, which compiled layers never see, is asked of a few.
+        for directly in {trained != "jax", trained != "jax" or case.name in DIRECTLY}:
+            loss, found = gradients(built(case, trained), batch(case, rows), 0, directly=directly)
+            assert np.isfinite(loss)
+            for key, value in found.items():
+                assert np.isfinite(value).all(), key
