@@ -549,7 +549,9 @@ DIRECTLY = (
 """Cases that stand for all where JAX is called directly."""
 
 
-def directly(*rows: Rows, where: Callable[[Case], bool] | None = None) -> pytest.MarkDecorator:
+def directly(
+    *rows: Rows, where: Callable[[Case], bool] | None = None, on_jax: tuple[str, ...] = DIRECTLY
+) -> pytest.MarkDecorator:
     """Run a test over backends and cases, for what does not depend on a backend's arithmetic: forms, files, errors.
 
     Called directly, JAX compiles every operation for every shape, so that it takes part with a few layers of each kind;
@@ -560,6 +562,6 @@ def directly(*rows: Rows, where: Callable[[Case], bool] | None = None) -> pytest
         for backend in BACKENDS
         for case in CASES
         if (not rows or case.rows in rows) and (where is None or where(case))
-        if backend != "jax" or ALL_DIRECTLY or case.name in DIRECTLY
+        if backend != "jax" or ALL_DIRECTLY or case.name in on_jax
     ]
     return pytest.mark.parametrize(("backend", "case"), pairs, indirect=["backend"])

@@ -45,11 +45,13 @@ class Batch:
         inputs: for each input of the layer, the rows.
         nothing: for each input of the layer, a row without steps: features and dtype, also when there are no rows.
         states: (B, H) initial states.
+        names: of the rows, which they keep when others are taken away.
     """
 
     inputs: tuple[tuple[Host, ...], ...]
     nothing: tuple[Host, ...]
     states: tuple[Host, ...] = ()
+    names: tuple[int, ...] = ()
 
     @property
     def lengths(self) -> list[int]:
@@ -64,7 +66,8 @@ class Batch:
     def take(self, rows: Sequence[int]) -> Batch:
         """Some rows of the batch, in any order."""
         picked = tuple(tuple(one[row] for row in rows) for one in self.inputs)
-        return replace(self, inputs=picked, states=tuple(state[np.array(rows, np.int64)] for state in self.states))
+        states = tuple(state[np.array(rows, np.int64)] for state in self.states)
+        return replace(self, inputs=picked, states=states, names=tuple(self.names[row] for row in rows))
 
     def packed(self) -> list[Host]:
         """The steps of all rows of each input, end to end."""
@@ -97,7 +100,8 @@ def batch(case: Case, lengths: Sequence[int], seed: int = 0) -> Batch:
         for at, width in enumerate(case.states)
     )
     kind = np.int64 if case.reads == "ids" else np.float32
-    return Batch(tuple(inputs), tuple(np.zeros((0, *features), kind) for features in case.inputs), states)
+    nothing = tuple(np.zeros((0, *features), kind) for features in case.inputs)
+    return Batch(tuple(inputs), nothing, states, tuple(range(len(lengths))))
 
 
 # ---- layers

@@ -67,7 +67,9 @@ def results(
         y = function(given["q"], given["k"], given["v"], rows, value_rows, scale=0.7, **options)
         return (y * backend.asarray(by_y, backend.dtype_name(y))).sum(), y
 
-    (_, y), gradients = backend.value_and_grad(loss, {key: backend.asarray(array) for key, array in arrays.items()})
+    # As a whole: operation by operation, JAX would compile each of them for every shape that is drawn.
+    trained = backend.compile(lambda given: backend.value_and_grad(loss, given))
+    (_, y), gradients = trained({key: backend.asarray(array) for key, array in arrays.items()})
     return {"y": backend.to_host(y)} | {key: backend.to_host(array) for key, array in gradients.items()}
 
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import example, given
 
-from padless import Layer, Ragged, RowPartition, backends
+from padless import Ragged, RowPartition, backends
 from tests.calls import call, outputs
 from tests.cases import Case, cases, directly
-from tests.compiled import run, run_padded
+from tests.compiled import entered, run, run_padded
 from tests.oracle import Answers, Batch, alone, answers, assert_same, batch, built, in_a_batch, ragged, with_holes
 from tests.strategies import Padding, examples, lengths, masks, paddings, seeds
 from tests.tolerances import VALUES
@@ -61,11 +61,6 @@ def assert_in_place(length: Callable[[int], int], after: Mask, before: Mask) -> 
             assert after[row, :count].all()
 
 
-def entering(layer: Layer, arrays: list[Any], mask: Mask) -> list[Ragged]:
-    """Padded arrays as rows of the layer's backend."""
-    return [Ragged.from_padded(layer.backend.asarray(array), mask) for array in arrays]
-
-
 @pytest.mark.parametrize("case", READS_ROWS)
 @examples(0.4)
 @example(rows=[0, 2], seed=0, padding=Padding("post", 0, 0))
@@ -77,7 +72,7 @@ def test_poisoned_padding(backend: str, case: Case, rows: list[int], seed: int, 
     mask = padding.mask(rows)
     arrays = data.padded(mask)
     padded = run_padded(layer, arrays, mask, states=data.states)
-    packed = run(layer, entering(layer, arrays, mask), states=data.states)
+    packed = run(layer, entered(layer, arrays, mask), states=data.states)
     assert_same(live_steps(case, padded, packed, mask), alone(case, data), what=padding.side, **VALUES)
 
 
@@ -88,8 +83,8 @@ def test_padding_changes_no_bit(backend: str, case: Case) -> None:
     expected = in_a_batch(layer, data)
     for padding in (Padding("post", 0, 0), Padding("post", 7, 0), Padding("pre", 20, 0), Padding("both", 9, 1)):
         mask = padding.mask(rows)
-        entered = entering(layer, data.padded(mask), mask)
-        assert_same(answers(run(layer, entered, states=data.states)), expected, what=padding.side, **EXACT)
+        got = run(layer, entered(layer, data.padded(mask), mask), states=data.states)
+        assert_same(answers(got), expected, what=padding.side, **EXACT)
 
 
 @pytest.mark.parametrize("case", READS_ROWS)
@@ -166,15 +161,15 @@ def test_what_padding_holds(backend: str, case: Case, value: float) -> None:
     layer, data = built(case, backend), batch(case, rows)
     mask = Padding("post", 2, 0).mask(rows)
     arrays = [np.nan_to_num(array, nan=value, posinf=value, neginf=value) for array in data.padded(mask)]
-    entered = entering(layer, arrays, mask)
-    assert_same(answers(run(layer, entered, states=data.states)), in_a_batch(layer, data), **EXACT)
+    got = run(layer, entered(layer, arrays, mask), states=data.states)
+    assert_same(answers(got), in_a_batch(layer, data), **EXACT)
 
 
 @given(rows=lengths(), padding=paddings())
 def test_the_paddings_drawn_here_are_paddings(rows: list[int], padding: Padding) -> None:
     mask = padding.mask(rows)
     assert mask.sum(axis=1).tolist() == rows
-    entered = RowPartition.from_mask(mask)
-    assert not entered.has_holes
+    partition = RowPartition.from_mask(mask)
+    assert not partition.has_holes
     if padding.side == "post":
-        assert entered.starts.tolist() == [0] * len(rows)
+        assert partition.starts.tolist() == [0] * len(rows)

@@ -144,9 +144,11 @@ class JaxBackend(Backend):
             )
         # A copy even where JAX could share the memory: its arrays never change, those of the host may.
         # Made now, also while a step is compiled: a weight that is made there must serve after it.
-        with jax.ensure_compile_time_eval():
+        # To its dtype on the host: JAX would compile that, for every shape.
+        with jax.ensure_compile_time_eval(), np.errstate(over="ignore", invalid="ignore"):
+            made = np.array(host, dtype=jnp.dtype(dtype or host.dtype.newbyteorder("=")))
             # Not jnp.array: it brings 64-bit numbers to 32 bits first, and then calls them 64 bits wide.
-            return jnp.asarray(np.array(host, dtype=host.dtype.newbyteorder("=")), dtype=dtype or host.dtype.name)
+            return jnp.asarray(made, dtype=made.dtype.name)
 
     def to_host(self, x: Array) -> np.ndarray[Any, Any]:
         found = _concrete(x)
@@ -207,9 +209,7 @@ class JaxBackend(Backend):
         return PLANS[name](rows, *arguments)
 
     def _index(self, host: np.ndarray[Any, Any]) -> Array:
-        # What is made while a step is compiled must serve after it, too.
-        with jax.ensure_compile_time_eval():
-            return jnp.array(host, dtype="bool" if host.dtype == np.bool_ else "int32")
+        return self.asarray(host, "bool" if host.dtype == np.bool_ else "int32")
 
     def cast(self, x: Array, dtype: str) -> Array:
         return x.astype(dtype)
