@@ -795,7 +795,7 @@ class LSTM(RNN):
         kernel_regularizer: added to the loss.
         recurrent_regularizer: added to the loss.
         bias_regularizer: added to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied after each update.
         recurrent_constraint: applied after each update.
         bias_constraint: applied after each update.
@@ -910,7 +910,7 @@ class GRU(RNN):
         kernel_regularizer: added to the loss.
         recurrent_regularizer: added to the loss.
         bias_regularizer: added to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied after each update.
         recurrent_constraint: applied after each update.
         bias_constraint: applied after each update.
@@ -1024,7 +1024,7 @@ class SimpleRNN(RNN):
         kernel_regularizer: added to the loss.
         recurrent_regularizer: added to the loss.
         bias_regularizer: added to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied after each update.
         recurrent_constraint: applied after each update.
         bias_constraint: applied after each update.
