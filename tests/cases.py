@@ -471,7 +471,7 @@ def _regularizing() -> list[Case]:
             reads="ids",
         ),
         Case(
-            "SpectralNormalization-Flatten",
+            "SpectralNormalization-Conv2D",
             lambda d: layers.SpectralNormalization(layers.Conv2D(3, 2, dtype=d), dtype=d),
             "error",
             inputs=((5, 3),),

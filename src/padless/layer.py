@@ -354,6 +354,10 @@ class Layer:
             yield f"{path}{name}", child
             yield from child.inner_layers(f"{path}{name}/")
 
+    def weights_ahead(self) -> list[str]:
+        """Paths of weights of attributes that come before the layer's own, as Keras orders them."""
+        return []
+
     def weight_slots(self) -> dict[str, tuple[Layer, str]]:
         """Where every array of this layer and of the layers in it lives, by path; shared layers once."""
         slots: dict[str, tuple[Layer, str]] = {}
@@ -1000,6 +1004,10 @@ def _collect(layer: Layer, path: str, slots: dict[str, tuple[Layer, str]], seen:
     if id(layer) in seen:
         return
     seen.add(id(layer))
+    for attribute, name in (ahead.split("/") for ahead in layer.weights_ahead()):
+        child = layer.__dict__[attribute]
+        if id(child) not in seen:
+            slots[f"{path}{attribute}/{name}"] = (child, name)
     for trainable in (True, False):
         for name, weight in layer._weights.items():
             if weight.trainable is trainable:

@@ -108,7 +108,7 @@ class _Noise(Layer):
             raise ShapeError(
                 explain(
                     f"{self.place}: noise_shape",
-                    expected="for each axis of the input its size, 1 or None" + ("; 1 or None for two" if free else ""),
+                    expected="for batch and time of rows 1 or None, for any other axis its size, 1 or None",
                     got=f"{self.noise_shape} and an input of shape {shape}",
                     fix="noise_shape=(None, 1, None) for (B, T, D), where all steps of a row share what is drawn",
                 )

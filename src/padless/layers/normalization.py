@@ -300,6 +300,11 @@ class BatchNormalization(_Normalization):
             y = self._corrected(y, mean, deviation)
             self._move(self.renorm_momentum, some, renorm_mean=mean, renorm_stddev=deviation)
             self._move(self.momentum, some, moving_mean=mean, moving_stddev=deviation)
+            square = self.moving_stddev * self.moving_stddev - self.epsilon
+            square = self.xp.where(square < 0, self.xp.zeros_like(square), square)
+            self.assign(
+                "moving_variance", square if some is None else self.xp.where(some, square, self.moving_variance)
+            )
         elif trains:
             self._move(self.momentum, some, moving_mean=mean, moving_variance=variance)
         return self._scaled(y, self.gamma, self.beta)
@@ -641,6 +646,10 @@ class SpectralNormalization(Layer):
         self.matrix = found[0]
         size = self.layer._weights[self.matrix].shape[-1]
         self.vector_u = self.add_state("vector_u", (1, size), initializers.TruncatedNormal(stddev=0.02))
+
+    def weights_ahead(self) -> list[str]:
+        """The matrix, which Keras counts as a weight of this layer, too."""
+        return [f"layer/{self.matrix}"] if self.built else []
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.call(x, *args, **kwargs)

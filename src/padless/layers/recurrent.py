@@ -672,6 +672,11 @@ class RNN(Layer):
             raise ArgumentError(
                 explain(f"{where}(cell)", expected="a cell with `call` and `state_size`", got=repr(cell), fix=fix)
             )
+        if getattr(cell, "activity_regularizer", None) is not None:
+            # The cell is never called as a layer, so nothing would come of it.
+            fix = f"{where}(..., activity_regularizer=...), which counts the layer's output"
+            what = f"{where}(cell): activity_regularizer"
+            raise NotThereYetError(explain(what, expected="that of the layer", got="one of the cell", fix=fix))
         self.cell = cell
         self.return_sequences = return_sequences
         self.return_state = return_state
