@@ -491,6 +491,19 @@ def _regularizing() -> list[Case]:
         Case("GaussianDropout", lambda d: layers.GaussianDropout(0.5, dtype=d), "kept"),
         Case("AlphaDropout", lambda d: layers.AlphaDropout(0.5, (None, 1, None), dtype=d), "kept"),
         Case("ActivityRegularization", lambda d: layers.ActivityRegularization(0.1, 0.2, dtype=d), "kept"),
+        Case("Rescaling", lambda d: layers.Rescaling(0.5, [1.0, 2.0, 3.0, 4.0], dtype=d), "kept"),
+        Case("Rescaling-whole numbers", lambda d: layers.Rescaling(0.5, dtype=d), "kept", inputs=((),), reads="ids"),
+        Case(
+            "Normalization",
+            lambda d: layers.Normalization(mean=[1.0, 0.5, 0.0, 2.0], variance=[1.0, 0.0, 4.0, 2.0], dtype=d),
+            "kept",
+        ),
+        Case(
+            "Normalization-invert",
+            lambda d: layers.Normalization(2, [1.0, 0.5], [1.0, 4.0], True, dtype=d),
+            "kept",
+            inputs=((2, 3),),
+        ),
         Case("Dense-activity_regularizer", lambda d: layers.Dense(3, activity_regularizer="l1", dtype=d), "kept"),
     ]
 

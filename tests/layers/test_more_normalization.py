@@ -9,7 +9,7 @@ import pytest
 
 import padless
 from padless import Input, Model, Ragged, Sequential, backends, layers
-from padless.errors import ArgumentError, MaskError, ShapeError
+from padless.errors import ArgumentError, MaskError, NotThereYetError, ShapeError
 from padless.layer import substituted
 from tests.tolerances import TRAINING, VALUES
 
@@ -148,3 +148,23 @@ def test_spectral_normalization_needs_a_matrix() -> None:
         layers.SpectralNormalization(layers.ReLU())(X)
     with pytest.raises(MaskError, match="Conv2D"):
         layers.SpectralNormalization(layers.Conv2D(2, 2))(Ragged.from_lengths(np.ones((4, 5, 3), "float32"), [3, 1]))
+
+
+def test_given_scales_must_fit() -> None:
+    rows = Ragged.from_lengths(X, LENGTHS)
+    with pytest.raises(ShapeError, match=r"scale: expected a number, or an array that fits(.|\n)*shape \(5,\)"):
+        layers.Rescaling(np.ones(5))(X)
+    with pytest.raises(ShapeError, match="offset"):
+        layers.Rescaling(1.0, np.ones((3, 6)))(rows)
+    with pytest.raises(ShapeError, match=r"one for each feature along axis -1: shape \(6,\)"):
+        layers.Normalization(mean=np.ones(5), variance=np.ones(5))(X)
+    with pytest.raises(ArgumentError, match="mean and variance: expected both, of one shape"):
+        layers.Normalization(mean=1.0)
+    with pytest.raises(ArgumentError, match="mean and variance"):
+        layers.Normalization(mean=np.ones(2), variance=np.ones(3))
+    with pytest.raises(NotThereYetError, match="adapt"):
+        layers.Normalization()
+    layer = layers.Normalization(axis=1, mean=1.0, variance=1.0)
+    layer(X[None])
+    with pytest.raises(MaskError, match="holds time, and rows"):
+        layer(rows)

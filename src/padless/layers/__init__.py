@@ -57,6 +57,8 @@ from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from padless.layers.regularization import ActivityRegularization as ActivityRegularization
+from padless.layers.rescaling import Normalization as Normalization
+from padless.layers.rescaling import Rescaling as Rescaling
 from padless.layers.reshaping import Flatten as Flatten
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
