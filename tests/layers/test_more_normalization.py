@@ -168,3 +168,10 @@ def test_given_scales_must_fit() -> None:
     layer(X[None])
     with pytest.raises(MaskError, match="holds time, and rows"):
         layer(rows)
+
+
+def test_whole_numbers_are_rescaled(backend: str) -> None:
+    x = Ragged.from_list([[0, 255], [51]])
+    np.testing.assert_allclose(host(layers.Rescaling(1 / 255)(x).values), [0, 1, 0.2], **VALUES)
+    one = layers.Normalization(axis=None, mean=1.0, variance=4.0)
+    np.testing.assert_allclose(host(one(x).values), [-0.5, 127, 25], **VALUES)

@@ -79,7 +79,7 @@ class MultiHeadAttention(Layer):
         bias_initializer: of their biases.
         kernel_regularizer: adds a penalty on the matrices to the loss.
         bias_regularizer: adds a penalty on the biases to the loss.
-        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
+        activity_regularizer: not there yet.
         kernel_constraint: applied to the matrices after each update.
         bias_constraint: applied to the biases after each update.
         use_gate: whether to multiply each head's output with sigmoid(query gate) (Qiu and others 2025).

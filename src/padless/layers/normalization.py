@@ -447,6 +447,8 @@ class GroupNormalization(_Normalization):
         values = x.values if isinstance(x, Ragged) else x
         if self._axes == (-1,):
             require_features(self.place, values, self._beside[-1])
+        if not math.prod(values.shape):
+            return x
         at, size = values.ndim + self._axes[0], values.shape[self._axes[0]]
         split = (*values.shape[:at], self.groups, size // self.groups, *values.shape[at + 1 :])
         grouped = self.xp.reshape(values, split)
