@@ -180,8 +180,8 @@ class STFT(Initializer):
         ShapeError: when called for another shape, or another length than the window's.
 
     Example:
-        >>> STFT("real", None, None)((4, 1, 3)).round(4)[:, 0, 1].tolist()
-        [1.0, 0.0, -1.0, 0.0]
+        >>> (STFT("real", None, None)((4, 1, 3))[:, 0, 1] + 0.0).round(4).tolist()
+        [1.0, 0.0, -1.0, -0.0]
 
     Source: Keras 3.15; window formulas of SciPy 1.16.
     """

@@ -484,8 +484,9 @@ class RMSNormalization(_Normalization):
 
     Example:
         >>> import padless
-        >>> RMSNormalization()(padless.Ragged.from_list([[[3.0, 3.0]], [[2.0, -2.0]]])).to_list()
-        [[[1.0, 1.0]], [[1.0, -1.0]]]
+        >>> y = RMSNormalization()(padless.Ragged.from_list([[[3.0, 3.0]], [[2.0, -2.0]]]))
+        >>> y.numpy().values.round(4).tolist()
+        [[1.0, 1.0], [1.0, -1.0]]
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467.
     """
