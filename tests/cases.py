@@ -468,7 +468,76 @@ def _core() -> list[Case]:
 
 def _regularizing() -> list[Case]:
     """Noise, normalization and penalties."""
-    return []
+    clipping = {"rmax": 1.2, "rmin": 0.8, "dmax": 0.1}
+    return [
+        Case("GroupNormalization", lambda d: layers.GroupNormalization(2, dtype=d), "kept"),
+        Case("GroupNormalization-one each", lambda d: layers.GroupNormalization(-1, dtype=d), "kept"),
+        Case(
+            "GroupNormalization-axis 2",
+            lambda d: layers.GroupNormalization(2, axis=2, center=False, epsilon=0.1, dtype=d),
+            "kept",
+            inputs=((2, 3),),
+        ),
+        Case("GroupNormalization-time", lambda d: layers.GroupNormalization(-1, axis=1, dtype=d), "error"),
+        Case("RMSNormalization", lambda d: layers.RMSNormalization(dtype=d), "kept"),
+        Case(
+            "RMSNormalization-two axes", lambda d: layers.RMSNormalization((-2, -1), dtype=d), "kept", inputs=((2, 3),)
+        ),
+        Case("RMSNormalization-time", lambda d: layers.RMSNormalization(1, dtype=d), "error"),
+        Case("UnitNormalization", lambda d: layers.UnitNormalization(dtype=d), "kept"),
+        Case("UnitNormalization-axis 2", lambda d: layers.UnitNormalization(2, dtype=d), "kept", inputs=((2, 3),)),
+        Case("UnitNormalization-time", lambda d: layers.UnitNormalization((1, 2), dtype=d), "error"),
+        Case(
+            "BatchNormalization-renorm",
+            lambda d: layers.BatchNormalization(renorm=True, renorm_clipping=clipping, dtype=d),
+            "kept",
+        ),
+        Case(
+            "SpectralNormalization", lambda d: layers.SpectralNormalization(layers.Dense(3, dtype=d), dtype=d), "kept"
+        ),
+        Case(
+            "SpectralNormalization-Conv1D",
+            lambda d: layers.SpectralNormalization(layers.Conv1D(3, 2, dtype=d), 2, dtype=d),
+            "change",
+            length=_valid(2),
+            holes="zeros",
+        ),
+        Case(
+            "SpectralNormalization-Embedding",
+            lambda d: layers.SpectralNormalization(layers.Embedding(10, 3, mask_zero=True, dtype=d), dtype=d),
+            "kept",
+            inputs=((),),
+            reads="ids",
+        ),
+        Case("Dropout-one mask for a row", lambda d: layers.Dropout(0.5, (None, 1, None), dtype=d), "kept"),
+        Case("Dropout-one mask for all rows", lambda d: layers.Dropout(0.5, (1, None, 1), dtype=d), "kept"),
+        Case("SpatialDropout1D", lambda d: layers.SpatialDropout1D(0.5, seed=2, dtype=d), "kept"),
+        Case("SpatialDropout2D", lambda d: layers.SpatialDropout2D(0.5, dtype=d), "kept", inputs=((2, 3),)),
+        Case("SpatialDropout3D", lambda d: layers.SpatialDropout3D(0.5, dtype=d), "kept", inputs=((2, 1, 3),)),
+        Case(
+            "SpatialDropout2D-channels_first",
+            lambda d: layers.SpatialDropout2D(0.5, "channels_first", dtype=d),
+            "error",
+            inputs=((2, 3),),
+        ),
+        Case("GaussianNoise", lambda d: layers.GaussianNoise(0.5, dtype=d), "kept"),
+        Case("GaussianDropout", lambda d: layers.GaussianDropout(0.5, dtype=d), "kept"),
+        Case("AlphaDropout", lambda d: layers.AlphaDropout(0.5, (None, 1, None), dtype=d), "kept"),
+        Case("ActivityRegularization", lambda d: layers.ActivityRegularization(0.1, 0.2, dtype=d), "kept"),
+        Case("Rescaling", lambda d: layers.Rescaling(0.5, [1.0, 2.0, 3.0, 4.0], dtype=d), "kept"),
+        Case(
+            "Normalization",
+            lambda d: layers.Normalization(mean=[1.0, 0.5, 0.0, 2.0], variance=[1.0, 0.0, 4.0, 2.0], dtype=d),
+            "kept",
+        ),
+        Case(
+            "Normalization-invert",
+            lambda d: layers.Normalization(2, [1.0, 0.5], [1.0, 4.0], True, dtype=d),
+            "kept",
+            inputs=((2, 3),),
+        ),
+        Case("Dense-activity_regularizer", lambda d: layers.Dense(3, activity_regularizer="l1", dtype=d), "kept"),
+    ]
 
 
 def _more_recurrent() -> list[Case]:

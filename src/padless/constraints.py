@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from padless import backends
 from padless.losses import EPSILON
-from padless.named import Configured, find, table
+from padless.named import Configured, config_of, find, table
 
 Array = Any
 Axis = int | Sequence[int]
@@ -166,3 +166,31 @@ def get(identifier: Any) -> Constraint | Callable[[Array], Array] | None:
         function: Callable[[Array], Array] | None = identifier
         return function
     return find("constraint", identifier, _KNOWN, Constraint)
+
+
+def serialize(constraint: Constraint) -> dict[str, Any]:
+    """A config from which `deserialize` makes the constraint again.
+
+    Args:
+        constraint: a constraint.
+
+    Returns:
+        A dict that JSON can hold.
+
+    Example:
+        >>> deserialize(serialize(MaxNorm(3.0)))
+        MaxNorm(max_value=3.0, axis=0)
+    """
+    return config_of(constraint)
+
+
+def deserialize(config: Mapping[str, Any]) -> Constraint | Callable[[Array], Array] | None:
+    """Make a constraint of its config, as `get` does.
+
+    Args:
+        config: {"class_name": ..., "config": {...}}.
+
+    Returns:
+        The constraint.
+    """
+    return get(config)

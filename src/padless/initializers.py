@@ -5,8 +5,9 @@ They are drawn on the host in float64 and rounded, so that a seed gives the same
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from padless import random
 from padless.errors import ArgumentError, ShapeError, explain, nearest
-from padless.named import Configured, find, table
+from padless.named import Configured, config_of, find, table
 
 HostArray = npt.NDArray[Any]
 Shape = Sequence[int]
@@ -128,6 +129,105 @@ class Identity(Initializer):
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
         return {"gain": self.gain}
+
+
+_COSINES = {
+    "hann": (0.5, 0.5),
+    "hamming": (0.54, 0.46),
+    "blackman": (0.42, 0.5, 0.08),
+    "nuttall": (0.3635819, 0.4891775, 0.1365995, 0.0106411),
+    "blackmanharris": (0.35875, 0.48829, 0.14128, 0.01168),
+    "flattop": (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368),
+    "boxcar": (1.0,),
+}
+"""Windows that are sums of cosines, a0 - a1 cos(t) + a2 cos(2 t) - ..., t from 0 to 2 pi (Harris 1978)."""
+
+
+def _window(name: str, length: int, periodic: bool) -> HostArray:
+    """A window as SciPy makes it; those that are not sums of cosines, SciPy has to make."""
+    if name in _COSINES:
+        t = 2 * np.pi * np.arange(length) / max(length if periodic else length - 1, 1)
+        terms = (factor * (-1) ** k * np.cos(k * t) for k, factor in enumerate(_COSINES[name]))
+        return np.ones(1) if length == 1 else np.asarray(sum(terms, start=np.zeros(length)))
+    try:
+        signal = importlib.import_module("scipy.signal")
+        return np.asarray(signal.get_window(name, length, periodic))
+    except (ImportError, ValueError) as problem:
+        raise ArgumentError(
+            explain(
+                "STFT, window",
+                expected="the name of a window",
+                got=f"{name!r}: {problem}",
+                fix=f"{nearest(name, _COSINES)} SciPy, where it is installed, knows more.",
+            )
+        ) from None
+
+
+class STFT(Initializer):
+    """Waves of a short-time Fourier transform, for the kernel (T, 1, F) of a Conv1D.
+
+    Column f holds f waves in 2 (F - 1) steps: their cosines, or their sines, below 0.
+
+    Args:
+        side: "real" for cosines or "imag" for sines.
+        window: which the waves are multiplied with: a name such as "hann" or "hamming", T numbers, or None.
+        scaling: "density" divides by the root of the sum of the window's squares, "spectrum" by the sum of its sizes;
+            None does not.
+        periodic: whether the window is one period of T + 1 steps, of which the last is left out.
+
+    Raises:
+        ArgumentError: when an argument is none of these.
+        ShapeError: when called for another shape, or another length than the window's.
+
+    Example:
+        >>> (STFT("real", None, None)((4, 1, 3))[:, 0, 1] + 0.0).round(4).tolist()
+        [1.0, 0.0, -1.0, -0.0]
+
+    Source: Keras 3.15; window formulas of SciPy 1.16.
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ) -> None:
+        for name, value, known in (
+            ("side", side, ("real", "imag")),
+            ("scaling", scaling, ("density", "spectrum", None)),
+        ):
+            if value not in known:
+                words = ", ".join(repr(one) for one in known)
+                raise ArgumentError(
+                    explain(f"STFT, {name}", expected=f"one of {words}", got=repr(value), fix=f"{name}={known[0]!r}")
+                )
+        if isinstance(window, str):
+            _window(window, 1, periodic)
+        self.side = side
+        self.window = window
+        self.scaling = scaling
+        self.periodic = periodic
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> HostArray:  # noqa: D102
+        window = _window(self.window, shape[0], self.periodic) if isinstance(self.window, str) else self.window
+        weights = None if window is None else np.asarray(window, np.float64)
+        if len(shape) != 3 or shape[1] != 1 or (weights is not None and weights.shape != (shape[0],)):
+            raise ShapeError(
+                explain(
+                    "STFT",
+                    expected="the shape of a kernel (T, 1, F), with a window of T numbers",
+                    got=f"{tuple(shape)}" + ("" if weights is None else f" and a window of shape {weights.shape}"),
+                    fix="Conv1D with as many steps as the window has, on one feature",
+                )
+            )
+        steps, _, waves = shape
+        angle = -2 * np.pi * np.arange(steps)[:, None, None] * np.arange(waves) / max(2 * (waves - 1), 1)
+        kernel = np.cos(angle) if self.side == "real" else np.sin(angle)
+        if weights is not None:
+            size = {"density": np.sqrt(np.sum(weights**2)), "spectrum": np.sum(np.abs(weights)), None: 1.0}
+            kernel = kernel * weights[:, None, None] / size[self.scaling]
+        return np.asarray(kernel, dtype)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        window = np.asarray(self.window).tolist() if self.window is not None else None
+        return {"side": self.side, "window": window, "periodic": self.periodic, "scaling": self.scaling}
 
 
 class RandomInitializer(Initializer):
@@ -516,11 +616,20 @@ class Orthogonal(RandomInitializer):
 
 
 _KNOWN: dict[str, type[Initializer]] = table(
-    *(Constant, Zeros, Ones, Identity, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling, Orthogonal),
+    *(Constant, Zeros, Ones, Identity, STFT, RandomNormal, TruncatedNormal, RandomUniform, VarianceScaling, Orthogonal),
     *(GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal),
     **{"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform},
-    **{"IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal},
+    **{"IdentityInitializer": Identity, "OrthogonalInitializer": Orthogonal, "STFTInitializer": STFT},
 )
+
+# Keras's other names for them.
+constant, zeros, ones, identity, stft = Constant, Zeros, Ones, Identity, STFT
+random_normal, truncated_normal, random_uniform = RandomNormal, TruncatedNormal, RandomUniform
+variance_scaling, orthogonal = VarianceScaling, Orthogonal
+glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
+he_uniform, he_normal = HeUniform, HeNormal
+lecun_uniform, lecun_normal = LecunUniform, LecunNormal
+IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
 
 
 class _Given(Initializer):
@@ -571,3 +680,31 @@ def get(identifier: Any) -> Initializer | None:
     if callable(identifier) and not isinstance(identifier, Initializer | type):
         return _Given(identifier)
     return find("initializer", identifier, _KNOWN, Initializer)
+
+
+def serialize(initializer: Initializer) -> dict[str, Any]:
+    """A config from which `deserialize` makes the initializer again.
+
+    Args:
+        initializer: an initializer.
+
+    Returns:
+        A dict that JSON can hold.
+
+    Example:
+        >>> deserialize(serialize(Constant(2.0)))
+        Constant(value=2.0)
+    """
+    return config_of(initializer)
+
+
+def deserialize(config: Mapping[str, Any]) -> Initializer | None:
+    """Make an initializer of its config, as `get` does.
+
+    Args:
+        config: {"class_name": ..., "config": {...}}.
+
+    Returns:
+        The initializer.
+    """
+    return get(config)

@@ -6,9 +6,10 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from padless.spec import Spec, Symbol
 Array = Any
 View = Literal["steps", "ragged", "padded"]
 
-_NOT_YET = ("activity_regularizer", "quantization_config", "lora_rank", "lora_alpha")
+_NOT_YET = ("quantization_config", "lora_rank", "lora_alpha")
 _names: Counter[str] = Counter()
 
 
@@ -36,9 +37,23 @@ class Mode:
     tracing: bool = False
     watch: Callable[[Layer, Any, Any], None] | None = None
     live: Array | None = None
+    losses: Callable[[Layer, Array], None] | None = None
 
 
 _mode: contextvars.ContextVar[Mode | None] = contextvars.ContextVar("padless_mode", default=None)
+
+_kept: weakref.WeakKeyDictionary[Layer, list[Array]] = weakref.WeakKeyDictionary()
+"""What layers added to the loss in the last call of theirs that the user made; not in the layers, which are copied."""
+
+
+def keep_loss(layer: Layer, value: Array) -> None:
+    """Remember what a layer adds to the loss, until it is called again.
+
+    Args:
+        layer: the layer.
+        value: a scalar.
+    """
+    _kept.setdefault(layer, []).append(value)
 
 
 def inside_model() -> bool:
@@ -53,6 +68,7 @@ def calling(
     tracing: bool = False,
     watch: Callable[[Layer, Any, Any], None] | None = None,
     live: Array | None = None,
+    losses: Callable[[Layer, Array], None] | None = None,
 ) -> Iterator[None]:
     """Within this context, layers are called as parts of a model.
 
@@ -61,8 +77,15 @@ def calling(
         tracing: whether the values are stand-ins.
         watch: called with every layer, its input and its output.
         live: (B,) bool, False for rows that only fill the batch up; None where there are none.
+        losses: called with every layer that adds to the loss, and what it adds; None where there is no loss.
     """
-    token = _mode.set(Mode(training, tracing, watch, live))
+    with _within(Mode(training, tracing, watch, live, losses)):
+        yield
+
+
+@contextlib.contextmanager
+def _within(mode: Mode) -> Iterator[None]:
+    token = _mode.set(mode)
     try:
         yield
     finally:
@@ -98,6 +121,8 @@ class Layer:
         name: for summaries and errors; the default is made of the class name.
         dtype: of weights and computation; "float32" by default.
         trainable: whether training changes the weights.
+        activity_regularizer: adds a penalty on the output to the loss: what it costs, live steps alone, divided by the
+            number of rows. A function of yours gets all live steps in one array; what it gives must add up over them.
 
     Raises:
         ArgumentError: for an argument that is not known.
@@ -146,7 +171,13 @@ class Layer:
             cls.build = _noted(cls.__dict__["build"])  # type: ignore[method-assign]
 
     def __init__(
-        self, *, name: str | None = None, dtype: str | None = None, trainable: bool = True, **kwargs: Any
+        self,
+        *,
+        name: str | None = None,
+        dtype: str | None = None,
+        trainable: bool = True,
+        activity_regularizer: Any = None,
+        **kwargs: Any,
     ) -> None:
         given = {key: value for key, value in kwargs.items() if value is not None}
         shape = given.pop("input_shape", None)
@@ -167,7 +198,9 @@ class Layer:
                     where,
                     expected="a known argument",
                     got=repr(key),
-                    fix=nearest(key, {*known, "name", "dtype", "trainable"} - {"self", "kwargs"}),
+                    fix=nearest(
+                        key, {*known, "name", "dtype", "trainable", "activity_regularizer"} - {"self", "kwargs"}
+                    ),
                 )
             )
         base = snake_case(type(self).__name__)
@@ -177,6 +210,7 @@ class Layer:
         self.backend = backends.current()
         self.built = False
         self.input_shape_hint = shape
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = trainable
         self._weights: dict[str, Weight] = {}
         self._path = ""
@@ -320,6 +354,10 @@ class Layer:
             yield f"{path}{name}", child
             yield from child.inner_layers(f"{path}{name}/")
 
+    def weights_ahead(self) -> list[str]:
+        """Paths of weights of attributes that come before the layer's own, as Keras orders them."""
+        return []
+
     def weight_slots(self) -> dict[str, tuple[Layer, str]]:
         """Where every array of this layer and of the layers in it lives, by path; shared layers once."""
         slots: dict[str, tuple[Layer, str]] = {}
@@ -447,6 +485,100 @@ class Layer:
                 found.append(rule(layer.__dict__[name]))
         return found
 
+    # ---- what a call adds to the loss
+
+    def add_loss(self, value: Array) -> None:
+        """Add to the loss of a model, in `call`; it counts in `fit`, `evaluate` and their likes.
+
+        Args:
+            value: a scalar of the layer's backend; or a Ragged, whose live steps are added up. It is not divided by the
+                number of rows. A scalar that adds up over a batch must leave out the entries that are not `live`.
+
+        Raises:
+            ShapeError: when it is neither.
+
+        Example:
+            >>> import padless
+            >>> class Quiet(padless.Layer):
+            ...     view = "ragged"
+            ...     def call(self, x):
+            ...         self.add_loss(0.5 * padless.row_sum(x).sum())
+            ...         return x
+            >>> layer = Quiet()
+            >>> _ = layer(padless.Ragged.from_list([[1.0, 2.0], [3.0]]))
+            >>> [float(value) for value in layer.losses]
+            [3.0]
+        """
+        if isinstance(value, Ragged):
+            value = self.xp.sum(self._live_part(value))
+        if not self.backend.is_array(value) or value.ndim:
+            shape = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
+            raise ShapeError(
+                explain(
+                    f"{self.place}: add_loss",
+                    expected=f"a scalar array of {self.backend.name}, or a Ragged",
+                    got=shape,
+                    fix="self.add_loss(self.xp.mean(...)); x.with_values(...) where each step of a row adds something",
+                )
+            )
+        mode = _mode.get()
+        keep = keep_loss if mode is None else mode.losses
+        if keep is not None:
+            keep(self, value)
+
+    @property
+    def losses(self) -> list[Array]:
+        """What this layer and those in it added to the loss when last called, and what regularizers of weights add."""
+        unique = dict.fromkeys([self, *(layer for _, layer in self.inner_layers())])
+        return [*(value for layer in unique for value in _kept.get(layer, ())), *self.regularization()]
+
+    def _forget_losses(self) -> None:
+        for layer in [self, *(layer for _, layer in self.inner_layers())]:
+            _kept.pop(layer, None)
+
+    def add_activity(self, y: Any) -> None:
+        """Add what the activity regularizer says of an output to the loss.
+
+        Args:
+            y: a Ragged or an array (B, ...), or several.
+        """
+        if isinstance(y, dict):
+            y = list(y.values())
+        for part in _parts(y):
+            if isinstance(part, list | tuple | dict):
+                self.add_activity(part)
+            else:
+                self.add_loss(self._activity_of(part))
+
+    def _activity_of(self, y: Any) -> Array:
+        """What the activity regularizer says of an output, by row."""
+        rule, mode = self.activity_regularizer, _mode.get()
+        assert rule is not None
+        live = None if mode is None else mode.live
+        if not getattr(rule, "adds_up", True) and (live is not None or isinstance(y, Ragged)):
+            raise NotThereYetError(
+                explain(
+                    f"{self.place}: activity_regularizer",
+                    expected="one that adds up over the steps of rows",
+                    got=f"{rule!r}, which compares them",
+                    fix="regularizers.L1L2, or a function of yours",
+                )
+            )
+        cost: Array = rule(self._live_part(y))
+        if live is None:
+            count = y.rows.nrows if isinstance(y, Ragged) else y.shape[0] if y.ndim else 1
+            return cost / max(count, 1)
+        count = self.xp.sum(self.backend.cast(live, self.backend.dtype_name(cost)))
+        return cost / self.xp.where(count > 0, count, self.xp.ones_like(count))
+
+    def _live_part(self, x: Any) -> Array:
+        """The packed steps or the rows of a value, zeros in the place of those that only fill a batch up."""
+        values, live = x.values if isinstance(x, Ragged) else x, self.live(x)
+        if live is None:
+            return values
+        beside = self.xp.reshape(live, (-1, *(1 for _ in values.shape[1:])))
+        return self.xp.where(beside, values, self.xp.zeros_like(values))
+
     # ---- the call
 
     @property
@@ -496,9 +628,10 @@ class Layer:
             from padless.graph import apply
 
             return apply(self, x, args, mask, kwargs)
+        if _kept and _mode.get() is None:
+            self._forget_losses()
         if training is not None and training != self.training:
-            mode = _mode.get() or Mode()
-            with calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live):
+            with _within(replace(_mode.get() or Mode(losses=keep_loss), training=training)):
                 return self._form_call(x, args, mask, kwargs)
         return self._form_call(x, args, mask, kwargs)
 
@@ -534,6 +667,8 @@ class Layer:
         if not self.built:
             self._build_for(x)
         y = self._dispatch(x, args, kwargs)
+        if self.activity_regularizer is not None:
+            self.add_activity(y)
         mode = _mode.get()
         if mode is not None and mode.watch is not None:
             mode.watch(self, x, y)
@@ -871,6 +1006,10 @@ def _collect(layer: Layer, path: str, slots: dict[str, tuple[Layer, str]], seen:
     if id(layer) in seen:
         return
     seen.add(id(layer))
+    for attribute, name in (ahead.split("/") for ahead in layer.weights_ahead()):
+        child = layer.__dict__[attribute]
+        if id(child) not in seen:
+            slots[f"{path}{attribute}/{name}"] = (child, name)
     for trainable in (True, False):
         for name, weight in layer._weights.items():
             if weight.trainable is trainable:
@@ -900,7 +1039,7 @@ def substituted(layer: Layer, arrays: dict[str, Array]) -> Iterator[dict[str, Ar
         yield assigned
         for path, (owner, name) in slots.items():
             if owner.__dict__[name] is not arrays.get(path, before[path]):
-                assigned[path] = owner.__dict__[name]
+                assigned[path] = owner.backend.stop_gradient(owner.__dict__[name])
     finally:
         for path, (owner, name) in slots.items():
             owner.__dict__[name] = before[path]

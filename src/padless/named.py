@@ -39,6 +39,18 @@ class Configured:
         return f"{type(self).__name__}({arguments})"
 
 
+def config_of(thing: Any) -> dict[str, Any]:
+    """A config from which `find` makes an object again.
+
+    Args:
+        thing: an object with a `get_config`.
+
+    Returns:
+        {"class_name": ..., "config": {...}}.
+    """
+    return {"class_name": type(thing).__name__, "config": dict(thing.get_config())}
+
+
 def snake_case(name: str) -> str:
     """Write a class name the way Keras does in layer names and files.
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from padless import backends
 from padless.errors import ArgumentError, ShapeError, explain, nearest
-from padless.named import Configured, find, table
+from padless.named import Configured, config_of, find, table
 
 Array = Any
 
 
 class Regularizer(Configured):
-    """Base class: a subclass has `__call__(weight)`, a scalar to be added to the loss."""
+    """Base class: a subclass has `__call__(weight)`, a scalar to be added to the loss.
+
+    Attributes:
+        adds_up: whether that is a sum over the entries, in which zeros cost nothing; so it can be asked of rows.
+    """
+
+    adds_up: bool = True
 
     def __call__(self, weight: Array) -> Array:
         """What the weight costs.
@@ -152,6 +158,7 @@ class OrthogonalRegularizer(Regularizer):
             )
         self.factor = _factor("factor", factor)
         self.mode = mode
+        self.adds_up = False
 
     def __call__(self, weight: Array) -> Array:  # noqa: D102
         if weight.ndim != 2:
@@ -205,3 +212,31 @@ def get(identifier: Any) -> Regularizer | Callable[[Array], Array] | None:
         function: Callable[[Array], Array] | None = identifier
         return function
     return find("regularizer", identifier, _KNOWN, Regularizer)
+
+
+def serialize(regularizer: Regularizer) -> dict[str, Any]:
+    """A config from which `deserialize` makes the regularizer again.
+
+    Args:
+        regularizer: a regularizer.
+
+    Returns:
+        A dict that JSON can hold.
+
+    Example:
+        >>> deserialize(serialize(L2(0.5)))
+        L2(l2=0.5)
+    """
+    return config_of(regularizer)
+
+
+def deserialize(config: Mapping[str, Any]) -> Regularizer | Callable[[Array], Array] | None:
+    """Make a regularizer of its config, as `get` does.
+
+    Args:
+        config: {"class_name": ..., "config": {...}}.
+
+    Returns:
+        The regularizer.
+    """
+    return get(config)

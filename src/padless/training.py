@@ -151,7 +151,8 @@ class Trainer(Layer):
     def _loss_of(self, batch: Parts, training: bool, live: Array | None) -> tuple[Array, dict[str, Array], Any]:
         """Loss of one batch, what it is made of, and predictions. Pure but for states that layers assign."""
         x, y, weight = batch
-        with calling(training=training, live=live):
+        added: list[Array] = []
+        with calling(training=training, live=live, losses=lambda layer, value: added.append(value)):
             y_pred = self._run(self._moved(x))
         found: dict[str, Any] = {}
         xp, constant = self.xp, self.backend.stop_gradient
@@ -167,9 +168,10 @@ class Trainer(Layer):
         else:
             total, count = (self.backend.asarray(np.float32(n)) for n in (0.0, 1.0))
             value = total
-        extra = self.regularization()
+        extra = [*self.regularization(), *added]
         if extra:
-            more = extra[0] if len(extra) == 1 else xp.sum(xp.stack([xp.reshape(e, ()) for e in extra]))
+            kind = self.backend.dtype_name(value)
+            more = xp.sum(xp.stack([self.backend.cast(xp.reshape(e, ()), kind) for e in extra]))
             value = value + more
             found["extra"] = constant(more)
         found["total"], found["count"] = constant(total), constant(count)
@@ -205,6 +207,8 @@ class Trainer(Layer):
         found["fine"] = fine = xp.all(xp.isfinite(value))
         if "sound" in found:
             fine = xp.logical_and(fine, found["sound"])
+        # A layer may also put another array in the place of one that is trained, which is then updated instead.
+        start = {path: states.pop(path, array) for path, array in arrays["weights"].items()}
         before = {path: arrays["fixed"][path] for path in states}
         old = {"weights": arrays["weights"], "fixed": before, "slots": arrays["slots"]}
 
@@ -212,7 +216,7 @@ class Trainer(Layer):
             with backend.no_gradient():
                 weights, slots = optimizer.step(
                     backend,
-                    arrays["weights"],
+                    start,
                     gradients,
                     arrays["slots"],
                     **{name: number for name, number in numbers.items() if name != "seed"},
@@ -342,7 +346,9 @@ class Trainer(Layer):
         host = self.backend.to_host
         self._totals += [float(host(found["total"])), float(host(found["count"]))]
         if "extra" in found:
-            self._extra += [float(host(found["extra"])), 1.0]
+            # By rows, as Keras does it: penalties on outputs are means over the rows of a batch.
+            rows = max(batch.nrows, 1)
+            self._extra += [rows * float(host(found["extra"])), rows]
         self.last_batch_steps = batch.nsteps
         if batch.y is None:
             return
@@ -912,7 +918,8 @@ def _plain_attributes(thing: Any) -> tuple[Any, ...]:
     if thing is None:
         return ()
     plain = (bool, int, float, str, tuple)
-    return (thing, *((k, v) for k, v in vars(thing).items() if type(v) in plain and k not in _BOOKKEEPING))
+    found = ((k, v) for k, v in vars(thing).items() if type(v) in plain or k == "activity_regularizer")
+    return (thing, *((k, v) for k, v in found if k not in _BOOKKEEPING))
 
 
 def _step_shape(value: Any) -> tuple[int, ...]:

@@ -391,4 +391,4 @@ def test_unknown_and_missing_arguments_say_so(name: str) -> None:
     with pytest.raises(ArgumentError, match="did you mean 'activation'"):
         kind(*arguments, activaton="relu")
     with pytest.raises(ArgumentError, match="not there yet"):
-        kind(*arguments, activity_regularizer="l2")
+        kind(*arguments, quantization_config="int8")

@@ -167,7 +167,6 @@ def test_dropout_is_for_training_and_repeats_with_the_seed(backend: str) -> None
         ({"dropout": 1.0}, ArgumentError, r"dropout[^$]*got 1\.0|dropout"),
         ({"sliding_window": 3}, NotThereYetError, "sliding_window"),
         ({"attention_axes": (1, 2)}, NotThereYetError, "attention_axes"),
-        ({"activity_regularizer": "l2"}, NotThereYetError, "activity_regularizer"),
     ],
 )
 def test_wrong_arguments(options: dict[str, Any], error: type[Exception], text: str) -> None:

@@ -463,7 +463,6 @@ def test_shares(share: str) -> None:
 def test_not_there_yet() -> None:
     for make in (
         lambda: layers.LSTM(H, stateful=True),
-        lambda: layers.LSTM(H, activity_regularizer="l2"),
         lambda: layers.RNN([layers.GRUCell(H), layers.GRUCell(H)]),
     ):
         with pytest.raises(NotThereYetError, match="Fix: "):

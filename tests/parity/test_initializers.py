@@ -53,6 +53,19 @@ def test_constant():
     np.testing.assert_array_equal(initializers.Constant([1.0, 2.0])((3, 2)), np.tile([1.0, 2.0], (3, 1)))
 
 
+WINDOWS = ["hann", "hamming", "blackman", "nuttall", "blackmanharris", "flattop", "boxcar", "bartlett", "cosine"]
+
+
+@pytest.mark.parametrize("window", [*WINDOWS, None, np.arange(1.0, 9.0)], ids=str)
+@pytest.mark.parametrize("scaling", ["density", "spectrum", None])
+def test_stft(window, scaling):
+    for side, periodic in (("real", False), ("imag", True), ("imag", False)):
+        made = (i.STFT(side, window, scaling, periodic) for i in (initializers, keras.initializers))
+        ours, theirs = (init((8, 1, 5), "float64") for init in made)
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-5, atol=1e-6)
+    assert initializers.STFT("real", "hann")((1, 1, 1)).tolist() == [[[1.0]]]
+
+
 @pytest.mark.parametrize("shape", [(6, 4), (4, 6), (2, 3, 5)], ids=str)
 def test_orthogonal(shape):
     w = initializers.Orthogonal(gain=2.0, seed=3)(shape, "float64").reshape(-1, shape[-1])
@@ -104,6 +117,29 @@ def test_config_round_trip(name, arguments):
     assert set(init.get_config()) == set(getattr(keras.initializers, name)(**arguments).get_config())
 
 
+def test_stft_config_round_trip():
+    for window in ("hamming", None, [1.0, 2.0, 1.0]):
+        init = initializers.STFT("imag", window, "spectrum", True)
+        again = initializers.STFT.from_config(init.get_config())
+        np.testing.assert_array_equal(again((3, 1, 4)), init((3, 1, 4)))
+        assert set(init.get_config()) == set(keras.initializers.STFT("imag", window).get_config())
+
+
+@pytest.mark.parametrize("module", ["initializers", "regularizers", "constraints"])
+def test_every_name_of_keras(module):
+    """Names in `get`, as attributes, and configs both ways."""
+    theirs, ours = getattr(keras, module), getattr(padless, module)
+    missing = [name for name in dir(theirs) if not name.startswith("_") and not hasattr(ours, name)]
+    assert missing == []
+    bases = {"Initializer", "Regularizer", "Constraint"}
+    for name in (name for name in dir(theirs) if isinstance(getattr(theirs, name), type) and name not in bases):
+        found, right = ours.get(name), getattr(theirs, name)()
+        assert type(found).__name__ == type(right).__name__
+        config = ours.serialize(found)
+        assert type(ours.deserialize(config)) is type(found)
+        assert type(ours.deserialize(theirs.serialize(right))) is type(found)
+
+
 def test_configs_of_keras_are_read():
     theirs = keras.initializers.serialize(keras.initializers.VarianceScaling(2.0, "fan_out", seed=3))
     ours = initializers.get(theirs)
@@ -129,6 +165,15 @@ def test_errors():
         initializers.Orthogonal()((3,))
     with pytest.raises(ShapeError, match="Identity: expected the shape of a matrix"):
         initializers.Identity()((3,))
+    with pytest.raises(ShapeError, match=r"kernel \(T, 1, F\)(.|\n)*\(8, 2, 5\)"):
+        initializers.STFT()((8, 2, 5))
+    with pytest.raises(ShapeError, match=r"a window of shape \(3,\)"):
+        initializers.STFT(window=[1.0, 2.0, 3.0])((8, 1, 5))
+    for wrong in ({"side": "left"}, {"scaling": "some"}):
+        with pytest.raises(ArgumentError, match=r"STFT, (side|scaling): expected one of"):
+            initializers.STFT(**wrong)
+    with pytest.raises(ArgumentError, match="did you mean 'hamming'"):
+        initializers.STFT(window="haming")
     with pytest.raises(ArgumentError, match="scale: expected a number above 0"):
         initializers.VarianceScaling(scale=0.0)
     with pytest.raises(ArgumentError, match="did you mean 'fan_in'"):

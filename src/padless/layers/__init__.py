@@ -14,7 +14,13 @@ from padless.layers.attention import MultiHeadAttention as MultiHeadAttention
 from padless.layers.convolution import Conv1D as Conv1D
 from padless.layers.convolution import Conv2D as Conv2D
 from padless.layers.dense import Dense as Dense
+from padless.layers.dropout import AlphaDropout as AlphaDropout
 from padless.layers.dropout import Dropout as Dropout
+from padless.layers.dropout import GaussianDropout as GaussianDropout
+from padless.layers.dropout import GaussianNoise as GaussianNoise
+from padless.layers.dropout import SpatialDropout1D as SpatialDropout1D
+from padless.layers.dropout import SpatialDropout2D as SpatialDropout2D
+from padless.layers.dropout import SpatialDropout3D as SpatialDropout3D
 from padless.layers.embedding import Embedding as Embedding
 from padless.layers.embedding import ReversibleEmbedding as ReversibleEmbedding
 from padless.layers.masking import Masking as Masking
@@ -34,7 +40,11 @@ from padless.layers.merging import minimum as minimum
 from padless.layers.merging import multiply as multiply
 from padless.layers.merging import subtract as subtract
 from padless.layers.normalization import BatchNormalization as BatchNormalization
+from padless.layers.normalization import GroupNormalization as GroupNormalization
 from padless.layers.normalization import LayerNormalization as LayerNormalization
+from padless.layers.normalization import RMSNormalization as RMSNormalization
+from padless.layers.normalization import SpectralNormalization as SpectralNormalization
+from padless.layers.normalization import UnitNormalization as UnitNormalization
 from padless.layers.pooling import AveragePooling1D as AveragePooling1D
 from padless.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from padless.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
@@ -58,6 +68,9 @@ from padless.layers.recurrent import GRUCell as GRUCell
 from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
+from padless.layers.regularization import ActivityRegularization as ActivityRegularization
+from padless.layers.rescaling import Normalization as Normalization
+from padless.layers.rescaling import Rescaling as Rescaling
 from padless.layers.reshaping import Flatten as Flatten
 from padless.layers.reshaping_dense import Cropping2D as Cropping2D
 from padless.layers.reshaping_dense import Cropping3D as Cropping3D

@@ -124,7 +124,7 @@ class Conv1D(_Convolution):
         bias_initializer: of the bias.
         kernel_regularizer: adds a penalty on the kernel to the loss.
         bias_regularizer: adds a penalty on the bias to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied to the kernel after each update.
         bias_constraint: applied to the bias after each update.
         **kwargs: name, dtype, trainable.
@@ -189,7 +189,7 @@ class Conv2D(_Convolution):
         bias_initializer: of the bias.
         kernel_regularizer: adds a penalty on the kernel to the loss.
         bias_regularizer: adds a penalty on the bias to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied to the kernel after each update.
         bias_constraint: applied to the bias after each update.
         **kwargs: name, dtype, trainable.

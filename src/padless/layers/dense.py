@@ -23,7 +23,7 @@ class Dense(Layer):
         bias_initializer: of the bias.
         kernel_regularizer: adds a penalty on the matrix to the loss.
         bias_regularizer: adds a penalty on the bias to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied to the matrix after each update.
         bias_constraint: applied to the bias after each update.
         **kwargs: name, dtype, trainable.

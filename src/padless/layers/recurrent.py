@@ -672,6 +672,11 @@ class RNN(Layer):
             raise ArgumentError(
                 explain(f"{where}(cell)", expected="a cell with `call` and `state_size`", got=repr(cell), fix=fix)
             )
+        if getattr(cell, "activity_regularizer", None) is not None:
+            # The cell is never called as a layer, so nothing would come of it.
+            fix = f"{where}(..., activity_regularizer=...), which counts the layer's output"
+            what = f"{where}(cell): activity_regularizer"
+            raise NotThereYetError(explain(what, expected="that of the layer", got="one of the cell", fix=fix))
         self.cell = cell
         self.return_sequences = return_sequences
         self.return_state = return_state
@@ -795,7 +800,7 @@ class LSTM(RNN):
         kernel_regularizer: added to the loss.
         recurrent_regularizer: added to the loss.
         bias_regularizer: added to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied after each update.
         recurrent_constraint: applied after each update.
         bias_constraint: applied after each update.
@@ -910,7 +915,7 @@ class GRU(RNN):
         kernel_regularizer: added to the loss.
         recurrent_regularizer: added to the loss.
         bias_regularizer: added to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied after each update.
         recurrent_constraint: applied after each update.
         bias_constraint: applied after each update.
@@ -1024,7 +1029,7 @@ class SimpleRNN(RNN):
         kernel_regularizer: added to the loss.
         recurrent_regularizer: added to the loss.
         bias_regularizer: added to the loss.
-        activity_regularizer: not there yet.
+        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
         kernel_constraint: applied after each update.
         recurrent_constraint: applied after each update.
         bias_constraint: applied after each update.
