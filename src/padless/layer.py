@@ -121,6 +121,11 @@ class Layer:
     """What the layer computes with: "floats" turns whole numbers into floats, "ids" refuses floats."""
     makes_mask: bool = False
     """Whether the layer can find padding in a padded array, as Masking does."""
+    kept: list[Array] | None = None
+    """Arrays (B, ...) that a layer keeps from batch to batch, as the states of a stateful recurrent layer.
+
+    A layer that does so assigns the attribute in `__init__`. They are no weights: neither counted nor saved.
+    """
 
     _arguments: dict[str, Any]
     _call_parameters: ClassVar[frozenset[str]] = frozenset()
@@ -902,3 +907,71 @@ def substituted(layer: Layer, arrays: dict[str, Array]) -> Iterator[dict[str, Ar
     finally:
         for path, (owner, name) in slots.items():
             owner.__dict__[name] = before[path]
+
+
+# ---- what layers keep from batch to batch
+
+_apart: contextvars.ContextVar[bool] = contextvars.ContextVar("padless_apart", default=False)
+
+
+def _keepers(layer: Layer) -> Iterator[tuple[str, Layer]]:
+    seen: set[int] = set()
+    for path, inner in (("", layer), *layer.inner_layers()):
+        if "kept" in inner.__dict__ and id(inner) not in seen:
+            seen.add(id(inner))
+            yield path, inner
+
+
+def carried(layer: Layer) -> dict[str, list[Array]]:
+    """What a layer and the layers in it keep from batch to batch.
+
+    Args:
+        layer: a layer or model.
+
+    Returns:
+        Arrays (B, ...) by the path of their layer; nothing of a layer that keeps nothing at present.
+    """
+    return {path: keeper.kept for path, keeper in _keepers(layer) if keeper.kept is not None}
+
+
+def carry(layer: Layer, arrays: dict[str, list[Array]]) -> None:
+    """Have layers keep other arrays.
+
+    Args:
+        layer: a layer or model.
+        arrays: as `carried` gives them; layers that are not named keep what they do.
+    """
+    for path, keeper in _keepers(layer):
+        if path in arrays:
+            keeper.kept = arrays[path]
+
+
+@contextlib.contextmanager
+def carrying(layer: Layer, arrays: dict[str, list[Array]]) -> Iterator[dict[str, list[Array]]]:
+    """Within this context, layers keep other arrays; with `substituted`, what makes a pure function of a model.
+
+    Args:
+        layer: a layer or model.
+        arrays: as `carried` gives them; layers that are not named begin with nothing.
+
+    Yields:
+        A dict that holds, when the context ends, what the layers keep then. They have again what they kept before.
+    """
+    keepers = list(_keepers(layer))
+    before = [keeper.kept for _, keeper in keepers]
+    after: dict[str, list[Array]] = {}
+    token = _apart.set(True)
+    try:
+        for path, keeper in keepers:
+            keeper.kept = arrays.get(path)
+        yield after
+        after.update(carried(layer))
+    finally:
+        _apart.reset(token)
+        for (_, keeper), kept in zip(keepers, before, strict=True):
+            keeper.kept = kept
+
+
+def carries_apart() -> bool:
+    """Whether what layers keep is taken care of by whoever runs them, so that it may be without numbers."""
+    return _apart.get()

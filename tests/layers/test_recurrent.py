@@ -9,7 +9,7 @@ import pytest
 
 import padless
 from padless import Ragged, layers
-from padless.errors import ArgumentError, NotThereYetError, ShapeError
+from padless.errors import ArgumentError, ShapeError
 from padless.layer import Layer, substituted
 from padless.random import drawing
 from tests.tolerances import GRADIENTS, VALUES
@@ -458,16 +458,6 @@ def test_units(make: Any, units: Any) -> None:
 def test_shares(share: str) -> None:
     with pytest.raises(ArgumentError, match=f"{share}: expected a share"):
         layers.LSTM(H, **{share: 1.0})
-
-
-def test_not_there_yet() -> None:
-    for make in (
-        lambda: layers.LSTM(H, stateful=True),
-        lambda: layers.LSTM(H, activity_regularizer="l2"),
-        lambda: layers.RNN([layers.GRUCell(H), layers.GRUCell(H)]),
-    ):
-        with pytest.raises(NotThereYetError, match="Fix: "):
-            make()
 
 
 def test_accepted_without_effect(backend: str) -> None:
