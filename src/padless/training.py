@@ -477,9 +477,9 @@ class Trainer(Layer):
             )
         elif validation_split:
             source, held_out = _split(source, validation_split)
-        source.warn_of_empty_rows()
         if shuffle and isinstance(source, Table):
             self._refuse_shuffling()
+        source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
         shuffling = warming.order_of(self._seed) if shuffle else None
