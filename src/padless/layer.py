@@ -316,7 +316,7 @@ class Layer:
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers that are attributes of this one, in lists, tuples and dicts too, each with its path."""
         for name, value in self.__dict__.items():
-            if not name.startswith("_") or name == "_layers":
+            if isinstance(value, _HOLDERS) and (not name.startswith("_") or name == "_layers"):
                 yield from _layers_in(name, value)
 
     def inner_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -859,6 +859,9 @@ def _has_symbol(x: Any) -> bool:
     return isinstance(x, Symbol) or (isinstance(x, list | tuple) and any(isinstance(value, Symbol) for value in x))
 
 
+_HOLDERS = (Layer, list, tuple, dict)
+
+
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:
     if isinstance(value, Layer):
         yield path, value
@@ -914,12 +917,22 @@ def substituted(layer: Layer, arrays: dict[str, Array]) -> Iterator[dict[str, Ar
 _apart: contextvars.ContextVar[bool] = contextvars.ContextVar("padless_apart", default=False)
 
 
-def _keepers(layer: Layer) -> Iterator[tuple[str, Layer]]:
+def _keepers(layer: Layer) -> list[tuple[str, Layer]]:
+    """The layers that keep something, each once, by path."""
+    found: list[tuple[str, Layer]] = []
     seen: set[int] = set()
-    for path, inner in (("", layer), *layer.inner_layers()):
-        if "kept" in inner.__dict__ and id(inner) not in seen:
-            seen.add(id(inner))
-            yield path, inner
+
+    def look(path: str, inner: Layer) -> None:
+        if id(inner) in seen:
+            return
+        seen.add(id(inner))
+        if "kept" in inner.__dict__:
+            found.append((path, inner))
+        for name, child in inner.children():
+            look(f"{path}/{name}", child)
+
+    look("", layer)
+    return found
 
 
 def carried(layer: Layer) -> dict[str, list[Array]]:
@@ -941,9 +954,9 @@ def carry(layer: Layer, arrays: dict[str, list[Array]]) -> None:
         layer: a layer or model.
         arrays: as `carried` gives them; layers that are not named keep what they do.
     """
-    for path, keeper in _keepers(layer):
-        if path in arrays:
-            keeper.kept = arrays[path]
+    if arrays:
+        for path, keeper in _keepers(layer):
+            keeper.kept = arrays.get(path, keeper.kept)
 
 
 @contextlib.contextmanager
@@ -957,7 +970,7 @@ def carrying(layer: Layer, arrays: dict[str, list[Array]]) -> Iterator[dict[str,
     Yields:
         A dict that holds, when the context ends, what the layers keep then. They have again what they kept before.
     """
-    keepers = list(_keepers(layer))
+    keepers = _keepers(layer)
     before = [keeper.kept for _, keeper in keepers]
     after: dict[str, list[Array]] = {}
     token = _apart.set(True)
@@ -965,7 +978,7 @@ def carrying(layer: Layer, arrays: dict[str, list[Array]]) -> Iterator[dict[str,
         for path, keeper in keepers:
             keeper.kept = arrays.get(path)
         yield after
-        after.update(carried(layer))
+        after.update((path, keeper.kept) for path, keeper in keepers if keeper.kept is not None)
     finally:
         _apart.reset(token)
         for (_, keeper), kept in zip(keepers, before, strict=True):

@@ -332,6 +332,14 @@ def test_what_is_no_cell(cell: Any) -> None:
         layers.RNN(cell)
 
 
+@pytest.mark.parametrize("size", ["three", 2.5, -1, [3, None, "x"], (True,)])
+def test_what_is_no_state_size(size: Any) -> None:
+    cell = Plain()
+    cell.state_size = size
+    with pytest.raises(ArgumentError, match="state_size: expected the width of the state"):
+        layers.RNN(cell)
+
+
 def test_the_second_of_two_cells_is_named() -> None:
     with pytest.raises(ArgumentError, match=r"cells\[1\]: expected a cell with `call` and `state_size`"):
         layers.StackedRNNCells([layers.GRUCell(2), "lstm"])

@@ -444,6 +444,26 @@ def test_encoder_and_decoder(backend: str) -> None:
         np.testing.assert_allclose(whole[at][0], row_of(alone, 0), **VALUES)
 
 
+def test_encoder_and_decoder_that_read_both_ways(backend: str) -> None:
+    source, target = padless.Input((None, D)), padless.Input((None, 2))
+    _, *states = layers.Bidirectional(layers.LSTM(H, return_state=True))(source)
+    assert len(states) == 4
+    decoded = layers.Bidirectional(layers.LSTM(H, return_sequences=True))(target, initial_state=states)
+    model = padless.Model([source, target], decoded)
+    rows, targets = sequences(), [draw(n, 2, seed=9 + n) for n in (2, 4, 0, 1)]
+    x, mask = padded(rows, "pre", 7)
+    whole = by_rows(model([Ragged.from_list(rows), Ragged.from_list(targets)]))
+    assert_same_rows(by_rows(model([Ragged.from_padded(x, mask), Ragged.from_list(targets)])), whole)
+    for at in range(4):
+        alone = model([Ragged.from_list(rows[at : at + 1]), Ragged.from_list(targets[at : at + 1])])
+        np.testing.assert_allclose(whole[at][0], row_of(alone, 0), **VALUES)
+    forward = model.layers[1].forward_layer
+    flat = [draw(4, H, seed=at) for at in range(4)]
+    given = model.layers[1](Ragged.from_list(targets), initial_state=flat)
+    forth = forward(Ragged.from_list(targets), initial_state=tuple(flat[:2]))
+    np.testing.assert_array_equal(host(given.values)[:, :H], host(forth.values))
+
+
 # ---- errors
 
 

@@ -742,12 +742,24 @@ def require_cell(where: str, cell: Any) -> None:
         cell: what was given.
 
     Raises:
-        ArgumentError: when it has no `call` or no `state_size`.
+        ArgumentError: when it has no `call`, or no `state_size` that says how wide its states are.
     """
-    if callable(getattr(cell, "call", None)) and getattr(cell, "state_size", None) is not None:
+    size = getattr(cell, "state_size", None)
+    if not callable(getattr(cell, "call", None)) or size is None:
+        fix = "LSTMCell(32), or a class with call(self, x_t, states) and state_size"
+        raise ArgumentError(explain(where, expected="a cell with `call` and `state_size`", got=repr(cell), fix=fix))
+    if hasattr(cell, "get_initial_state"):
         return
-    fix = "LSTMCell(32), or a class with call(self, x_t, states) and state_size"
-    raise ArgumentError(explain(where, expected="a cell with `call` and `state_size`", got=repr(cell), fix=fix))
+    widths = optree.tree_leaves(size)
+    if not all(hasattr(n, "__index__") and not isinstance(n, bool) and n >= 0 for n in widths):
+        raise ArgumentError(
+            explain(
+                f"{where}: state_size",
+                expected="the width of the state, or a list with a width, or a tuple of sizes, for each state",
+                got=repr(size),
+                fix="state_size = 32, or [32, (4, 8)]; or get_initial_state(self, batch_size), which says it all",
+            )
+        )
 
 
 def build_cell(cell: Any, spec: Any) -> None:

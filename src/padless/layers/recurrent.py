@@ -116,7 +116,7 @@ class RNN(Layer):
         """What a stateful layer keeps for the next batch; None where it keeps nothing."""
         if self.kept is None:
             return None
-        form = flat(self.get_initial_state(self.kept[0].shape[0]))[1]
+        form = flat(self.get_initial_state(self.kept[0].shape[0] if self.kept else 1))[1]
         return list(form.unflatten(self.kept))
 
     def reset_state(self, states: Any = None) -> None:
