@@ -138,6 +138,7 @@ def main() -> None:
     held_out, truth = read(folder / f"{NAME}_TEST.ts")
     print("JapaneseVowels: M. Kudo, J. Toyama, M. Shimbo, Pattern Recognition Letters 20 (1999); UCI repository, "
           "doi 10.24432/C5NS47.")  # fmt: skip
+    print("Licence: the package aeon, which holds the files, is under the BSD 3-Clause licence.")
     print(f"Nine men say /ae/. {len(series)} recordings for training, {len(held_out)} held out, 12 numbers a step.")
     lengths = np.array([len(one) for one in series + held_out])
     show_lengths(lengths)

@@ -518,6 +518,23 @@ def test_initial_state_of_another_shape(backend: str) -> None:
         layers.Bidirectional(layers.GRU(H))(x, initial_state=[draw(2, H)])
 
 
+def test_initial_state_of_another_size_names_the_place_in_the_model(backend: str) -> None:
+    source, target = padless.Input((None, D)), padless.Input((None, 2))
+    state = layers.GRU(H)(source)
+    for name, decoder in (
+        ("layers/1 of", layers.GRU(H, name="decoder")),
+        ("layers/1/forward_layer of", layers.Bidirectional(layers.GRU(H, name="decoder"))),
+    ):
+        both = isinstance(decoder, layers.Bidirectional)
+        model = padless.Model([source, target], decoder(target, initial_state=[state, state] if both else state))
+        with pytest.raises(
+            ShapeError, match=rf"initial_state of layer '\w*decoder' [^$]*{name}[^$]*\(3, 4\)[^$]*\(4, 4\)"
+        ):
+            model([Ragged.from_list(sequences()), Ragged.from_list([draw(1, 2)] * 3)])
+    with pytest.raises(ShapeError, match=r"initial_state of layer 'decoder'[^$]*1 array\(s\) of shape \(3, 5\)"):
+        layers.GRU(5, name="decoder")(target, initial_state=state)
+
+
 def test_bidirectional_arguments() -> None:
     with pytest.raises(ArgumentError, match="'concat', 'sum', 'mul', 'ave' or None"):
         layers.Bidirectional(layers.GRU(H), merge_mode="add")

@@ -198,7 +198,8 @@ class RNN(Layer):
         first = [self._in_dtype(state) for state in first]
         wanted = [tuple(state.shape) for state in first]
         if any(shape[:1] != (nrows,) for shape in wanted):
-            self._refuse_states("get_initial_state", f"arrays with an entry for each of {nrows} rows", wanted)
+            expected = f"arrays with an entry for each of {nrows} rows"
+            self._refuse_states("get_initial_state", expected, wanted, "arrays (batch_size, ...) for state_size")
         if self.stateful and not self.tracing and self.kept is not None:
             self._require_size(nrows)
             given = self.kept if given is None else given
@@ -208,7 +209,8 @@ class RNN(Layer):
         came = [tuple(getattr(array, "shape", ())) for array in arrays]
         if came != wanted:
             expected = f"{len(wanted)} array(s) of shape {', '.join(map(str, wanted))}"
-            self._refuse_states("initial_state", expected, came)
+            fix = "the states that return_state=True gives for the same number of rows, without the output"
+            self._refuse_states("initial_state", expected, came, fix)
         pairs = zip(arrays, first, strict=True)
         return list(form.unflatten([self.backend.asarray(a, self.backend.dtype_name(like)) for a, like in pairs]))
 
@@ -216,17 +218,12 @@ class RNN(Layer):
         """A state on the backend; floats in the layer's dtype, whole numbers as they are."""
         array = self.backend.asarray(state)
         kind = self.backend.dtype_name(array)
-        return array if kind == self.dtype or not kind.startswith("float") else self.backend.cast(array, self.dtype)
+        floats = kind.startswith(("float", "bfloat"))
+        return self.backend.cast(array, self.dtype) if floats and kind != self.dtype else array
 
-    def _refuse_states(self, what: str, expected: str, came: list[tuple[int, ...]]) -> None:
-        raise ShapeError(
-            explain(
-                f"{what} of {self.place}",
-                expected=expected,
-                got=f"{len(came)} of shape {', '.join(map(str, came))}",
-                fix="the states that return_state=True gives for the same number of rows, without the output",
-            )
-        )
+    def _refuse_states(self, what: str, expected: str, came: list[tuple[int, ...]], fix: str) -> None:
+        got = f"{len(came)} of shape {', '.join(map(str, came))}"
+        raise ShapeError(explain(f"{what} of {self.place}", expected=expected, got=got, fix=fix))
 
     def _require_size(self, nrows: int) -> None:
         assert self.kept is not None
