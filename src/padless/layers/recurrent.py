@@ -183,6 +183,7 @@ class RNN(Layer):
         y, final = run_cell(self, self.cell, x, self._begin(initial_state, x.rows.nrows), reverse=self.go_backwards)
         if self.stateful and not self.tracing:
             self._keep(final)
+        output: Any
         if self.return_sequences:
             output = row_reverse(x.with_values(y)) if self.go_backwards else x.with_values(y)
         else:

@@ -103,8 +103,8 @@ class Bidirectional(Layer):
     @property
     def states(self) -> tuple[Any, ...] | None:
         """What stateful layers keep for the next batch, forward first; None where they keep nothing."""
-        both = [getattr(layer, "states", None) for layer in (self.forward_layer, self.backward_layer)]
-        return None if None in both else tuple(state for states in both for state in states)
+        forth, back = (getattr(layer, "states", None) for layer in (self.forward_layer, self.backward_layer))
+        return None if forth is None or back is None else (*forth, *back)
 
     def reset_state(self) -> None:
         """Have both layers forget the states that they keep; see RNN."""
