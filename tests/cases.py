@@ -133,6 +133,33 @@ class OwnCell(Layer):
 
 
 @padless.register
+class OwnMatrixCell(Layer):
+    """A cell with a matrix among its states, a first state of its own, and an output that is neither of them."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.state_size = [units, (2, units)]
+        self.output_size = 2 * units
+
+    def build(self, spec: Any) -> None:
+        units = self.state_size[0]
+        self.kernel = self.add_weight("kernel", (spec[-1], units))
+        self.decay = self.add_weight("decay", (2, units))
+        self.start = self.add_weight("start", (2, units))
+
+    def get_initial_state(self, batch_size: int) -> list[Any]:
+        xp = self.xp
+        matrix = xp.broadcast_to(self.start, (batch_size, *self.start.shape))
+        return [xp.zeros_like(matrix[:, 0, :]), matrix]
+
+    def call(self, x: Any, states: Any, training: bool = False) -> Any:
+        h, matrix = states
+        h = self.xp.tanh(0.5 * h + x @ self.kernel + matrix[:, 0, :])
+        matrix = matrix * self.decay + h[:, None, :]
+        return self.xp.concat([h, matrix[:, 1, :]], axis=-1), [h, matrix]
+
+
+@padless.register
 class OwnAttention(Layer):
     """Attends within a row, or to pairs of its steps: rows of another length, and none for rows of one step."""
 
@@ -541,8 +568,48 @@ def _regularizing() -> list[Case]:
 
 
 def _more_recurrent() -> list[Case]:
-    """Stacked cells, states that last, convolutions in time."""
-    return []
+    """Stacked cells, cells with states of other shapes, convolutions in time; stateful layers: test_stateful.py."""
+
+    def stack(d: str, *cells: Callable[..., Layer], **arguments: Any) -> Layer:
+        return layers.RNN([cell(3, dtype=d) for cell in cells], dtype=d, **arguments)
+
+    def frames(d: str, rank: int, **arguments: Any) -> Layer:
+        kind = (layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)[rank - 1]
+        return kind(2, 2, dtype=d, **arguments)
+
+    lstm, gru = layers.LSTMCell, layers.GRUCell
+    return [
+        Case("RNN-stack", lambda d: stack(d, lstm, gru, return_sequences=True), "kept", states=(3, 3, 3)),
+        Case("RNN-stack, own cell", lambda d: stack(d, gru, OwnCell, go_backwards=True), "end"),
+        Case(
+            "RNN-stack, dropout",
+            lambda d: layers.RNN([lstm(3, dropout=0.3, dtype=d), gru(3, recurrent_dropout=0.3, dtype=d)], dtype=d),
+            "end",
+        ),
+        Case("RNN-matrix", lambda d: layers.RNN(OwnMatrixCell(3, dtype=d), return_sequences=True, dtype=d), "kept"),
+        Case("RNN-matrix, back", lambda d: layers.RNN(OwnMatrixCell(3, dtype=d), go_backwards=True, dtype=d), "end"),
+        Case(
+            "Bidirectional-stack",
+            lambda d: layers.Bidirectional(stack(d, gru, OwnMatrixCell, return_sequences=True), dtype=d),
+            "kept",
+        ),
+        Case("ConvLSTM1D", lambda d: frames(d, 1, return_sequences=True), "kept", inputs=((4, 2),)),
+        Case(
+            "ConvLSTM1D-same, backwards",
+            lambda d: frames(d, 1, padding="same", strides=2, dropout=0.3, recurrent_dropout=0.3, go_backwards=True),
+            "end",
+            inputs=((4, 2),),
+        ),
+        Case(
+            "ConvLSTM1D-dilation",
+            lambda d: frames(d, 1, dilation_rate=2, use_bias=False, activation="relu", return_sequences=True),
+            "kept",
+            inputs=((4, 2),),
+        ),
+        Case("ConvLSTM2D", lambda d: frames(d, 2, return_sequences=True), "kept", inputs=((3, 4, 2),)),
+        Case("ConvLSTM3D", lambda d: frames(d, 3, padding="same"), "end", inputs=((2, 3, 2, 1),)),
+        Case("StackedRNNCells-LSTMCell-alone", lambda d: layers.StackedRNNCells([lstm(3, dtype=d)], dtype=d), "error"),
+    ]
 
 
 def _lengths() -> list[Case]:

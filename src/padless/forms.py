@@ -110,6 +110,15 @@ def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
     if backends.of(mask).assume(mask):
         return x  # rows were narrowed on the host, so that nothing is left to be masked
     live = backends.of(mask).to_host(mask)
+    if live.ndim not in (1, 2) or live.dtype != bool:
+        raise MaskError(
+            explain(
+                place,
+                expected="a mask of bools: (B, T) as the padded array that the rows came from, or one for each step",
+                got=f"shape {live.shape}, dtype {live.dtype}",
+                fix="mask[..., 0] without a last axis of 1, mask.astype(bool) for numbers",
+            )
+        )
     if live.ndim == 2:
         if live.shape != (x.rows.nrows, x.rows.padded_length):
             raise MaskError(
@@ -121,7 +130,10 @@ def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
                 )
             )
         live = live.reshape(-1)[x.rows.padded_index]
-    rows, index = x.rows.select(live.astype(bool))
+    try:
+        rows, index = x.rows.select(live)
+    except MaskError as wrong:
+        raise MaskError(f"{place}: {wrong}") from None
     if rows is x.rows:
         return x
     owner = backends.of(x.values)

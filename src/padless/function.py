@@ -12,7 +12,7 @@ from padless import random as _random
 from padless.backends.base import Array, Backend
 from padless.batching import count_rows
 from padless.errors import ArgumentError, explain
-from padless.layer import calling, live_entries, substituted
+from padless.layer import calling, carrying, live_entries, substituted
 from padless.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -183,7 +183,8 @@ class ModelFunction:
         given, live = (x.x, x.live) if isinstance(x, FunctionBatch) else (x, None)
 
         def run(live: Array | None) -> tuple[Any, dict[str, Array]]:
-            with model._lock, substituted(model, {**before, **params}) as assigned:
+            # A stateful layer begins anew in each call: its states would be no result of a pure function.
+            with model._lock, substituted(model, {**before, **params}) as assigned, carrying(model, {}):
                 with _random.drawing(seed, 0), calling(training=training, live=live):
                     entered, form = model._enter_inputs(given, None)
                     y = model._run(entered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -109,10 +110,16 @@ def apply(layer: Layer, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[s
 
     with layer.backend.no_gradient():
         y = layer.backend.abstractly(run)
-    parts = list(y) if isinstance(y, list | tuple) else [y]
-    made = [Symbol(part, node, at, layer.name) for at, part in enumerate(parts)]
-    node.outputs = type(y)(made) if isinstance(y, list | tuple) else made[0]
+    count = itertools.count()
+    node.outputs = _map(lambda part: Symbol(part, node, next(count), layer.name), y)
     return node.outputs
+
+
+def _map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Apply a function to all that is in nested lists and tuples, and to what stands at its place in others like it."""
+    if isinstance(tree, list | tuple):
+        return type(tree)(_map(function, *parts) for parts in zip(tree, *others, strict=True))
+    return function(tree, *others)
 
 
 def nodes_between(inputs: Iterable[Symbol], outputs: Iterable[Symbol]) -> list[Node]:
@@ -171,11 +178,7 @@ def run(nodes: list[Node], values: dict[int, Any], outputs: Any) -> Any:
     for node in nodes:
         positional, keyword = replace(node.arguments, lambda symbol: values[id(symbol)])
         y = node.layer._run(*positional, **keyword)
-        if isinstance(node.outputs, Symbol):
-            values[id(node.outputs)] = y
-        else:
-            for symbol, part in zip(node.outputs, y, strict=True):
-                values[id(symbol)] = part
+        _map(lambda symbol, part: values.__setitem__(id(symbol), part), node.outputs, y)
     return replace(outputs, lambda symbol: values[id(symbol)])
 
 

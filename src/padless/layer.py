@@ -146,6 +146,11 @@ class Layer:
     """What the layer computes with: "floats" turns whole numbers into floats, "ids" refuses floats."""
     makes_mask: bool = False
     """Whether the layer can find padding in a padded array, as Masking does."""
+    kept: list[Array] | None = None
+    """Arrays (B, ...) that a layer keeps from batch to batch, as the states of a stateful recurrent layer.
+
+    A layer that does so assigns the attribute in `__init__`. They are no weights: neither counted nor saved.
+    """
 
     _arguments: dict[str, Any]
     _call_parameters: ClassVar[frozenset[str]] = frozenset()
@@ -345,7 +350,7 @@ class Layer:
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers that are attributes of this one, in lists, tuples and dicts too, each with its path."""
         for name, value in self.__dict__.items():
-            if not name.startswith("_") or name == "_layers":
+            if isinstance(value, _HOLDERS) and (not name.startswith("_") or name == "_layers"):
                 yield from _layers_in(name, value)
 
     def inner_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -991,6 +996,9 @@ def _has_symbol(x: Any) -> bool:
     return isinstance(x, Symbol) or (isinstance(x, list | tuple) and any(isinstance(value, Symbol) for value in x))
 
 
+_HOLDERS = (Layer, list, tuple, dict)
+
+
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:
     if isinstance(value, Layer):
         yield path, value
@@ -1043,3 +1051,81 @@ def substituted(layer: Layer, arrays: dict[str, Array]) -> Iterator[dict[str, Ar
     finally:
         for path, (owner, name) in slots.items():
             owner.__dict__[name] = before[path]
+
+
+# ---- what layers keep from batch to batch
+
+_apart: contextvars.ContextVar[bool] = contextvars.ContextVar("padless_apart", default=False)
+
+
+def _keepers(layer: Layer) -> list[tuple[str, Layer]]:
+    """The layers that keep something, each once, by path."""
+    found: list[tuple[str, Layer]] = []
+    seen: set[int] = set()
+
+    def look(path: str, inner: Layer) -> None:
+        if id(inner) in seen:
+            return
+        seen.add(id(inner))
+        if "kept" in inner.__dict__:
+            found.append((path, inner))
+        for name, child in inner.children():
+            look(f"{path}/{name}", child)
+
+    look("", layer)
+    return found
+
+
+def carried(layer: Layer) -> dict[str, list[Array]]:
+    """What a layer and the layers in it keep from batch to batch.
+
+    Args:
+        layer: a layer or model.
+
+    Returns:
+        Arrays (B, ...) by the path of their layer; nothing of a layer that keeps nothing at present.
+    """
+    return {path: keeper.kept for path, keeper in _keepers(layer) if keeper.kept is not None}
+
+
+def carry(layer: Layer, arrays: dict[str, list[Array]]) -> None:
+    """Have layers keep other arrays.
+
+    Args:
+        layer: a layer or model.
+        arrays: as `carried` gives them; layers that are not named keep what they do.
+    """
+    if arrays:
+        for path, keeper in _keepers(layer):
+            keeper.kept = arrays.get(path, keeper.kept)
+
+
+@contextlib.contextmanager
+def carrying(layer: Layer, arrays: dict[str, list[Array]]) -> Iterator[dict[str, list[Array]]]:
+    """Within this context, layers keep other arrays; with `substituted`, what makes a pure function of a model.
+
+    Args:
+        layer: a layer or model.
+        arrays: as `carried` gives them; layers that are not named begin with nothing.
+
+    Yields:
+        A dict that holds, when the context ends, what the layers keep then. They have again what they kept before.
+    """
+    keepers = _keepers(layer)
+    before = [keeper.kept for _, keeper in keepers]
+    after: dict[str, list[Array]] = {}
+    token = _apart.set(True)
+    try:
+        for path, keeper in keepers:
+            keeper.kept = arrays.get(path)
+        yield after
+        after.update((path, keeper.kept) for path, keeper in keepers if keeper.kept is not None)
+    finally:
+        _apart.reset(token)
+        for (_, keeper), kept in zip(keepers, before, strict=True):
+            keeper.kept = kept
+
+
+def carries_apart() -> bool:
+    """Whether what layers keep is taken care of by whoever runs them, so that it may be without numbers."""
+    return _apart.get()

@@ -143,6 +143,26 @@ class Model(Trainer, Layer):
         for path, layer in self.inner_layers():
             layer._path, layer._owner = path, self.name
 
+    def reset_state(self) -> None:
+        """Have all stateful layers forget what they keep, so that the next batch begins anew and may have another size.
+
+        Example:
+            >>> import numpy as np, padless
+            >>> model = padless.Sequential([padless.layers.GRU(2, stateful=True)])
+            >>> x = np.ones((3, 4, 1), np.float32)
+            >>> first, second = model.predict(x, verbose=0), model.predict(x, verbose=0)
+            >>> model.reset_state()
+            >>> bool((model.predict(x, verbose=0) == first).all()), bool((second == first).all())
+            (True, False)
+        """
+        for _, layer in self.inner_layers():
+            if "kept" in layer.__dict__:
+                layer.kept = None
+
+    def reset_states(self) -> None:
+        """`reset_state` under its older name."""
+        self.reset_state()
+
     def build(self, spec: Any) -> None:
         """Nothing to make: the layers inside build themselves when they are called.
 

@@ -18,14 +18,14 @@ from padless.batching import Batch, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
 from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, RowError, explain
 from padless.forms import Form
-from padless.layer import Layer, calling, live_entries, substituted
+from padless.layer import Layer, calling, carried, carry, carrying, live_entries, substituted
 from padless.metrics import Metric
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 
 Logs = dict[str, float]
-Parts = tuple[Any, Any, Any]
-"""Input, targets and weights of a batch."""
+Parts = tuple[Any, Any, Any, dict[str, list[Array]]]
+"""Input, targets and weights of a batch, and what layers keep from the batch before: it has as many rows."""
 
 
 class Trainer(Layer):
@@ -150,7 +150,7 @@ class Trainer(Layer):
 
     def _loss_of(self, batch: Parts, training: bool, live: Array | None) -> tuple[Array, dict[str, Array], Any]:
         """Loss of one batch, what it is made of, and predictions. Pure but for states that layers assign."""
-        x, y, weight = batch
+        x, y, weight, _ = batch
         added: list[Array] = []
         with calling(training=training, live=live, losses=lambda layer, value: added.append(value)):
             y_pred = self._run(self._moved(x))
@@ -197,12 +197,13 @@ class Trainer(Layer):
         assert optimizer is not None
 
         def loss_of(weights: dict[str, Array]) -> tuple[Array, Any]:
-            with substituted(self, {**arrays["fixed"], **weights}) as states:
+            given = {**arrays["fixed"], **weights}
+            with substituted(self, given) as states, carrying(self, batch[3]) as kept:
                 value, found, y_pred = self._loss_of(batch, True, live)
-            return value, (found, y_pred, states)
+            return value, (found, (y_pred, kept), states)
 
         with _random.drawing(numbers["seed"], numbers["iteration"]):
-            (value, (found, y_pred, states)), gradients = backend.value_and_grad(loss_of, arrays["weights"])
+            (value, (found, made, states)), gradients = backend.value_and_grad(loss_of, arrays["weights"])
         xp = backend.xp
         found["fine"] = fine = xp.all(xp.isfinite(value))
         if "sound" in found:
@@ -223,7 +224,7 @@ class Trainer(Layer):
                 )
                 return {"weights": self._constrained(weights), "fixed": states, "slots": slots}
 
-        return backend.when(fine, updated, old), found, y_pred
+        return backend.when(fine, updated, old), found, made
 
     def _constrained(self, weights: dict[str, Array]) -> dict[str, Array]:
         slots = self.weight_slots()
@@ -234,18 +235,18 @@ class Trainer(Layer):
         self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
     ) -> tuple[dict[str, Any], dict[str, Array], Any]:
         """Loss and predictions of one batch."""
-        with self.backend.no_gradient(), self._holding(arrays):
+        with self.backend.no_gradient(), self._holding(arrays), carrying(self, batch[3]) as kept:
             _, found, y_pred = self._loss_of(batch, False, live)
-        return {}, found, y_pred
+        return {}, found, (y_pred, kept)
 
     def _prediction(
         self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
     ) -> tuple[dict[str, Any], dict[str, Array], Any]:
         """Predictions of one batch."""
-        with self.backend.no_gradient(), self._holding(arrays), calling(live=live):
+        with self.backend.no_gradient(), self._holding(arrays), carrying(self, batch[3]) as kept, calling(live=live):
             y = self._run(self._moved(batch[0]))
         sound = self.backend.assumed()
-        return {}, {} if sound is None else {"sound": sound}, y
+        return {}, {} if sound is None else {"sound": sound}, (y, kept)
 
     def _holding(self, arrays: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
         """The model with the arrays of a compiled step; as it is, where they are its own: others may use it."""
@@ -294,9 +295,12 @@ class Trainer(Layer):
 
     def _parts_for(self, name: str, batch: Batch) -> Parts:
         """What a program reads of a batch."""
+        kept = carried(self)
         if name == "predict":
-            return batch.x, None, None
-        return _parts_of(self._weighted(batch) if name == "train" else batch)
+            return batch.x, None, None, kept
+        if name == "train":
+            batch = self._weighted(batch)
+        return batch.x, batch.y, batch.weight, kept
 
     def _train_on(self, batch: Batch, place: str = "this batch") -> None:
         """Take one training step; nothing is changed when the loss is not a number."""
@@ -315,7 +319,8 @@ class Trainer(Layer):
             self._build_on(batch)
         program, numbers = self._run_of("train")
         with self._lock:
-            made, found, y_pred = program(numbers, _parts_of(batch), batch.room)
+            parts = batch.x, batch.y, batch.weight, carried(self)
+            made, found, (y_pred, kept) = program(numbers, parts, batch.room)
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
@@ -323,6 +328,7 @@ class Trainer(Layer):
             optimizer.keep(made["slots"])
         if not bool(self.backend.to_host(found["fine"])):
             raise NumericError(self._numeric_error(batch, place))
+        carry(self, kept)
         optimizer.iterations += 1
         self._count(batch, found, y_pred)
 
@@ -338,7 +344,8 @@ class Trainer(Layer):
         if not self.built:
             self._build_on(batch)
         program, numbers = self._run_of("evaluate")
-        _, found, y_pred = program(numbers, _parts_of(batch), batch.room)
+        _, found, (y_pred, kept) = program(numbers, self._parts_for("evaluate", batch), batch.room)
+        carry(self, kept)
         self._count(batch, found, y_pred)
 
     def _count(self, batch: Batch, found: dict[str, Any], y_pred: Any) -> None:
@@ -391,7 +398,7 @@ class Trainer(Layer):
 
         assert self.optimizer is not None
         with self.backend.no_gradient(), _random.drawing(self._seed, self.optimizer.iterations):
-            with calling(training=True, watch=watch), substituted(self, {}):
+            with calling(training=True, watch=watch), substituted(self, {}), carrying(self, carried(self)):
                 self._run(self._moved(batch.x))
         if found:
             culprit = found[0]
@@ -476,6 +483,8 @@ class Trainer(Layer):
             )
         elif validation_split:
             source, held_out = _split(source, validation_split)
+        if shuffle and isinstance(source, Table):
+            self._refuse_shuffling()
         source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
@@ -490,7 +499,8 @@ class Trainer(Layer):
                 for epoch in range(initial_epoch, epochs):
                     logs = self._epoch(epoch, source, shuffling, told, interrupted)
                     if held_out is not None and not interrupted() and _validates(epoch, validation_freq):
-                        validation = self._evaluate(held_out, told)
+                        with carrying(self, {}):  # other rows: they begin anew, and training goes on where it was
+                            validation = self._evaluate(held_out, told)
                         logs |= {f"val_{name}": value for name, value in validation.items()}
                     told.tell("on_epoch_end", epoch, logs)
                     if interrupted():
@@ -502,6 +512,20 @@ class Trainer(Layer):
                 told.tell("on_train_end", logs)
                 self._class_weight = None
         return history
+
+    def _refuse_shuffling(self) -> None:
+        """Rows that go on where those of the last batch ended must stay at their places."""
+        stateful = [layer for _, layer in self.inner_layers() if "kept" in layer.__dict__]
+        if stateful:
+            raise ArgumentError(
+                explain(
+                    f"fit of {self.name!r}",
+                    expected="shuffle=False: each row of a batch goes on where the row at its place in the last one "
+                    f"ended, in {stateful[0].place}, which is stateful",
+                    got="shuffle=True, the default",
+                    fix="fit(x, y, shuffle=False, batch_size=...), with a batch_size that divides the rows",
+                )
+            )
 
     def _epoch(
         self, epoch: int, source: Source, shuffling: Any, told: CallbackList, interrupted: Callable[[], bool]
@@ -766,7 +790,8 @@ class Trainer(Layer):
         if not self.built:
             self._build_on(batch)
         program, numbers = self._run_of("predict")
-        _, _, y = program(numbers, (batch.x, None, None), batch.room)
+        _, _, (y, kept) = program(numbers, self._parts_for("predict", batch), batch.room)
+        carry(self, kept)
         return _on_host(y, self.backend)
 
     # ---- single batches
@@ -895,10 +920,6 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 def _check_metric_name(spec: Any) -> None:
     if isinstance(spec, str):
         metrics.check_name(spec)
-
-
-def _parts_of(batch: Batch) -> Parts:
-    return batch.x, batch.y, batch.weight
 
 
 _BOOKKEEPING = frozenset(

@@ -9,7 +9,7 @@ import pytest
 
 import padless
 from padless import Ragged, layers
-from padless.errors import ArgumentError, NotThereYetError, ShapeError
+from padless.errors import ArgumentError, ShapeError
 from padless.layer import Layer, substituted
 from padless.random import drawing
 from tests.tolerances import GRADIENTS, VALUES
@@ -444,6 +444,26 @@ def test_encoder_and_decoder(backend: str) -> None:
         np.testing.assert_allclose(whole[at][0], row_of(alone, 0), **VALUES)
 
 
+def test_encoder_and_decoder_that_read_both_ways(backend: str) -> None:
+    source, target = padless.Input((None, D)), padless.Input((None, 2))
+    _, *states = layers.Bidirectional(layers.LSTM(H, return_state=True))(source)
+    assert len(states) == 4
+    decoded = layers.Bidirectional(layers.LSTM(H, return_sequences=True))(target, initial_state=states)
+    model = padless.Model([source, target], decoded)
+    rows, targets = sequences(), [draw(n, 2, seed=9 + n) for n in (2, 4, 0, 1)]
+    x, mask = padded(rows, "pre", 7)
+    whole = by_rows(model([Ragged.from_list(rows), Ragged.from_list(targets)]))
+    assert_same_rows(by_rows(model([Ragged.from_padded(x, mask), Ragged.from_list(targets)])), whole)
+    for at in range(4):
+        alone = model([Ragged.from_list(rows[at : at + 1]), Ragged.from_list(targets[at : at + 1])])
+        np.testing.assert_allclose(whole[at][0], row_of(alone, 0), **VALUES)
+    forward = model.layers[1].forward_layer
+    flat = [draw(4, H, seed=at) for at in range(4)]
+    given = model.layers[1](Ragged.from_list(targets), initial_state=flat)
+    forth = forward(Ragged.from_list(targets), initial_state=tuple(flat[:2]))
+    np.testing.assert_array_equal(host(given.values)[:, :H], host(forth.values))
+
+
 # ---- errors
 
 
@@ -458,15 +478,6 @@ def test_units(make: Any, units: Any) -> None:
 def test_shares(share: str) -> None:
     with pytest.raises(ArgumentError, match=f"{share}: expected a share"):
         layers.LSTM(H, **{share: 1.0})
-
-
-def test_not_there_yet() -> None:
-    for make in (
-        lambda: layers.LSTM(H, stateful=True),
-        lambda: layers.RNN([layers.GRUCell(H), layers.GRUCell(H)]),
-    ):
-        with pytest.raises(NotThereYetError, match="Fix: "):
-            make()
 
 
 def test_accepted_without_effect(backend: str) -> None:
@@ -505,6 +516,23 @@ def test_initial_state_of_another_shape(backend: str) -> None:
     assert tuple(layers.GRU(H)(x, initial_state=draw(2, H)).shape) == (2, H)
     with pytest.raises(ShapeError, match="as many of the backward layer's"):
         layers.Bidirectional(layers.GRU(H))(x, initial_state=[draw(2, H)])
+
+
+def test_initial_state_of_another_size_names_the_place_in_the_model(backend: str) -> None:
+    source, target = padless.Input((None, D)), padless.Input((None, 2))
+    state = layers.GRU(H)(source)
+    for name, decoder in (
+        ("layers/1 of", layers.GRU(H, name="decoder")),
+        ("layers/1/forward_layer of", layers.Bidirectional(layers.GRU(H, name="decoder"))),
+    ):
+        both = isinstance(decoder, layers.Bidirectional)
+        model = padless.Model([source, target], decoder(target, initial_state=[state, state] if both else state))
+        with pytest.raises(
+            ShapeError, match=rf"initial_state of layer '\w*decoder' [^$]*{name}[^$]*\(3, 4\)[^$]*\(4, 4\)"
+        ):
+            model([Ragged.from_list(sequences()), Ragged.from_list([draw(1, 2)] * 3)])
+    with pytest.raises(ShapeError, match=r"initial_state of layer 'decoder'[^$]*1 array\(s\) of shape \(3, 5\)"):
+        layers.GRU(5, name="decoder")(target, initial_state=state)
 
 
 def test_bidirectional_arguments() -> None:

@@ -11,6 +11,13 @@ from padless.layers.activations import PReLU as PReLU
 from padless.layers.activations import ReLU as ReLU
 from padless.layers.activations import Softmax as Softmax
 from padless.layers.attention import MultiHeadAttention as MultiHeadAttention
+from padless.layers.cells import GRUCell as GRUCell
+from padless.layers.cells import LSTMCell as LSTMCell
+from padless.layers.cells import SimpleRNNCell as SimpleRNNCell
+from padless.layers.cells import StackedRNNCells as StackedRNNCells
+from padless.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
+from padless.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
+from padless.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
 from padless.layers.convolution import Conv1D as Conv1D
 from padless.layers.convolution import Conv2D as Conv2D
 from padless.layers.dense import Dense as Dense
@@ -64,10 +71,7 @@ from padless.layers.pooling_dense import MaxPooling3D as MaxPooling3D
 from padless.layers.recurrent import GRU as GRU
 from padless.layers.recurrent import LSTM as LSTM
 from padless.layers.recurrent import RNN as RNN
-from padless.layers.recurrent import GRUCell as GRUCell
-from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
-from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from padless.layers.regularization import ActivityRegularization as ActivityRegularization
 from padless.layers.rescaling import Normalization as Normalization
 from padless.layers.rescaling import Rescaling as Rescaling

@@ -76,6 +76,7 @@ class Bidirectional(Layer):
             _require_recurrent("backward_layer", backward_layer)
             self.backward_layer = backward_layer
         self._require_pair()
+        self.stateful: bool = getattr(layer, "stateful", False)
         self.return_sequences: bool = layer.return_sequences
         self.return_state: bool = layer.return_state
         self.first_weights = weights
@@ -83,9 +84,9 @@ class Bidirectional(Layer):
     def _require_pair(self) -> None:
         forward, backward = self.forward_layer, self.backward_layer
         problems = [
-            f"{name} {getattr(forward, name)} and {getattr(backward, name)}"
-            for name in ("return_sequences", "return_state")
-            if getattr(forward, name) != getattr(backward, name)
+            f"{name} {getattr(forward, name, False)} and {getattr(backward, name, False)}"
+            for name in ("return_sequences", "return_state", "stateful")
+            if getattr(forward, name, False) != getattr(backward, name, False)
         ]
         if forward.go_backwards == backward.go_backwards:
             problems.append(f"go_backwards {forward.go_backwards} in both")
@@ -98,6 +99,22 @@ class Bidirectional(Layer):
                     fix="leave backward_layer out, or give it go_backwards=True",
                 )
             )
+
+    @property
+    def states(self) -> tuple[Any, ...] | None:
+        """What stateful layers keep for the next batch, forward first; None where they keep nothing."""
+        forth, back = (getattr(layer, "states", None) for layer in (self.forward_layer, self.backward_layer))
+        return None if forth is None or back is None else (*forth, *back)
+
+    def reset_state(self) -> None:
+        """Have both layers forget the states that they keep; see RNN."""
+        for layer in (self.forward_layer, self.backward_layer):
+            if self.stateful:
+                layer.reset_state()
+
+    def reset_states(self) -> None:
+        """`reset_state` under its older name."""
+        self.reset_state()
 
     def build(self, spec: Any) -> None:
         """Make the weights of both layers.
@@ -193,4 +210,6 @@ def _remade(value: Any) -> Any:
     """A layer is made anew from its arguments, and so are layers among them, such as cells; the rest is copied."""
     if isinstance(value, Layer):
         return type(value)(**{name: _remade(argument) for name, argument in value._arguments.items()})
+    if isinstance(value, list | tuple):
+        return type(value)(_remade(item) for item in value)
     return copy.deepcopy(value)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from padless.errors import PadlessError, explain
-from padless.layer import Layer, substituted
+from padless.layer import Layer, carrying, substituted
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 
@@ -217,7 +217,8 @@ class _Check:
             return _parts(self._call(inputs))
 
     def _call(self, inputs: list[Ragged]) -> Any:
-        return self.layer(inputs if self.layer.merges else inputs[0])
+        with carrying(self.layer, {}):  # a stateful layer begins anew
+            return self.layer(inputs if self.layer.merges else inputs[0])
 
     def _answers(self, outputs: list[Any]) -> Answers:
         hosts = [y.numpy() if isinstance(y, Ragged) else self.backend.to_host(y) for y in outputs]

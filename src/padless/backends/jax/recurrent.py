@@ -161,7 +161,8 @@ def _walk(turn: Turn, plan: Plan, carry: Arrays, buffers: Arrays, *, back: bool 
 
 
 def _like(array: Array, count: int) -> Any:
-    return jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype)  # type: ignore[no-untyped-call]
+    # Not ShapeDtypeStruct: tracing takes one of 64 bits for 32, and numbers in the formula with it.
+    return jax.core.ShapedArray((count, *array.shape[1:]), array.dtype)
 
 
 def _zeros(slots: int, like: Array) -> Array:
