@@ -47,6 +47,7 @@ from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from padless.layers.reshaping import Flatten as Flatten
+from padless.layers.time_distributed import TimeDistributed as TimeDistributed
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.
