@@ -51,9 +51,7 @@ AS_LIST = Form(as_list)
 AS_PADDED = Form(Ragged.to_padded)
 
 
-def enter(
-    x: Any, mask: Any, backend: Backend, place: str, ragged_rank: int | None = None
-) -> tuple[Any, Form]:
+def enter(x: Any, mask: Any, backend: Backend, place: str, ragged_rank: int | None = None) -> tuple[Any, Form]:
     """Turn what a user gives into a Ragged or an array of the backend.
 
     Args:

@@ -107,6 +107,7 @@ class Model(Trainer, Layer):
     def _enter_inputs(self, x: Any, mask: Any) -> tuple[Any, Form]:
         """Turn what the user gives into values, one or several."""
         many = isinstance(x, tuple) or (isinstance(x, list) and bool(x) and all(isinstance(v, Ragged) for v in x))
+
         def given(key: int | str, value: Any) -> tuple[Any, Form]:
             return enter(value, mask, self.backend, self.place, self._ragged_rank(key))
 

@@ -788,7 +788,7 @@ def _steps(values: Any) -> Any:
 
 def _is_rows(row: Any) -> bool:
     """Whether a row is a list whose steps are sequences themselves; told by the first."""
-    return isinstance(row, list | tuple) and (not row or hasattr(row[0], "__len__") and not isinstance(row[0], str))
+    return isinstance(row, list | tuple) and (not row or (hasattr(row[0], "__len__") and not isinstance(row[0], str)))
 
 
 def _has_rows_within(rows: Sequence[Any]) -> bool:

