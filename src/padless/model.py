@@ -13,7 +13,7 @@ from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError,
 from padless.forms import Form, enter
 from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model
-from padless.ragged import Ragged
+from padless.ragged import Ragged, require_same_rows
 from padless.spec import Spec, Symbol
 from padless.training import Trainer
 
@@ -578,11 +578,9 @@ def _check_input(model: Model, symbol: Symbol, value: Any) -> None:
 def _check_like(model: Model, symbol: Symbol, values: dict[int, Array]) -> None:
     if symbol.like is None:
         return
-    from padless.rows import require_same_steps
-
     one, other = values[id(symbol)], values[id(symbol.like)]
     if isinstance(one, Ragged) and isinstance(other, Ragged):
-        require_same_steps(f"input {symbol.name!r} of {model.name!r}, like {symbol.like.name!r}", one.rows, other.rows)
+        require_same_rows(f"input {symbol.name!r} of {model.name!r}, like {symbol.like.name!r}", one, other)
 
 
 def count(array: Any) -> int:

@@ -20,7 +20,7 @@ import optree
 
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError, explain
-from padless.rows import RowPartition, require_same_steps
+from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 
 if TYPE_CHECKING:
     import awkward
@@ -577,7 +577,7 @@ class Ragged:
 
     def _operate(self, name: str, function: Callable[[Any, Any], Any], other: Any, swap: bool = False) -> Ragged:
         if isinstance(other, Ragged):
-            require_same_steps(f"operator {name}", self.rows, other.rows)
+            require_same_rows(f"operator {name}", self, other)
             if other.values.ndim != self.values.ndim:  # (N,) beside (N, D) would broadcast where N happens to be D
                 raise ShapeError(
                     explain(
@@ -814,6 +814,23 @@ def _from_rows_within(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLi
             )
     inner = cls.from_list([inner for row in rows for inner in row], dtype, ragged_rank=rank - 1)
     return cls(inner, RowPartition.from_lengths(np.array([len(row) for row in rows], np.int64)))
+
+
+def require_same_rows(where: str, one: Ragged, other: Ragged) -> None:
+    """Raise unless two values have the same rows with the same steps, and so the rows within these.
+
+    Args:
+        where: the operation, as the user knows it.
+        one: a value.
+        other: another one; where only one of them has rows within rows, these do not matter.
+
+    Raises:
+        DataError: it names both, and the first row that differs.
+    """
+    require_same_steps(where, one.rows, other.rows)
+    if isinstance(one.values, Ragged) and isinstance(other.values, Ragged):
+        with naming_outer_rows(one.rows):
+            require_same_rows(where, one.values, other.values)
 
 
 def _is_foreign(row: Any) -> bool:

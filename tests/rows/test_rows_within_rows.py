@@ -127,7 +127,7 @@ def test_operators_keep_the_rows() -> None:
     assert (x > 4).flat_values.sum() == 5
     assert x.with_flat_values(x.flat_values * 0).rows is x.rows
     other = Ragged.from_list([[[1, 2], [3, 4]], [], [[5, 6]], [[]], [[7], [], [8, 9]]])
-    with pytest.raises(DataError, match="row 0 has 3 steps on one side and 2 on the other"):
+    with pytest.raises(DataError, match="row 0, step 0 has 3 steps on one side and 2 on the other"):
         x + other
     with pytest.raises(MaskError, match="a number or a Ragged with the same rows"):
         x + x.with_values(np.ones((7, 3), np.int64))

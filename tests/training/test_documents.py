@@ -238,3 +238,36 @@ def test_validation_data_and_split() -> None:
     )
     for name, values in history.history.items():
         assert values == pytest.approx(again.history[name])
+
+
+def test_several_inputs(backend: str) -> None:
+    """Words, a vector for each sentence, and one for the document, whatever comes first."""
+    rng = np.random.default_rng(0)
+    vectors = [rng.normal(size=(len(d), 2)).astype(np.float32) for d in DOCUMENTS]
+    facts = rng.normal(size=(20, 3)).astype(np.float32)
+    words = Input((None, None), dtype="int32", name="words")
+    others = Input((None, 2), like=words, name="vectors")
+    fixed = Input((3,), name="facts")
+    y = layers.Concatenate()([layers.TimeDistributed(encoder())(words), others])
+    y = layers.Concatenate()([layers.GRU(3)(y), fixed])
+    y = layers.Dense(2, activation="softmax")(y)
+    one = Model([words, others, fixed], y)
+    other = Model({"facts": fixed, "vectors": others, "words": words}, y)
+    expected = one.predict([DOCUMENTS, vectors, facts])
+    assert expected.shape == (20, 2)
+    named = {"vectors": vectors, "facts": facts, "words": DOCUMENTS}
+    for found in (other.predict(named), other.predict(named, max_tokens=200)):
+        np.testing.assert_allclose(found, expected, **VALUES)
+    if backend == "jax":
+        assert other._programs["_prediction"][1]._compiles
+    with pytest.raises(RowError, match="row 3 has"):
+        one.predict([DOCUMENTS, [v[:-1] if at == 3 else v for at, v in enumerate(vectors)], facts])
+
+
+def test_sentences_as_arrays_that_are_padded(backend: str) -> None:
+    model = of_documents()
+    arrays = [document.to_padded(length=9) for document in Ragged.from_list(DOCUMENTS)]
+    assert {array.shape[1] for array in arrays} == {9}
+    np.testing.assert_allclose(model.predict(arrays), model.predict(DOCUMENTS), **VALUES)
+    sequential = Sequential([layers.TimeDistributed(encoder()), layers.GRU(3)])
+    np.testing.assert_allclose(sequential.predict(arrays), sequential.predict(DOCUMENTS), **VALUES)

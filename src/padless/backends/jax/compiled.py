@@ -88,12 +88,14 @@ class FilledBatch:
         self.rows: list[FilledRows] = []
         self.leaves: list[np.ndarray[Any, Any]] = []
         kinds = []
+        nested = any(isinstance(leaf, Ragged) and isinstance(leaf.values, Ragged) for leaf in leaves)
         for leaf in leaves:
             kind: list[int] = []
             size = self.capacity + 1
             while isinstance(leaf, Ragged):
-                within = isinstance(leaf.values, Ragged)
-                kind.append(self._input(leaf.rows, size, None if within or room is None else room[1], within))
+                # Where steps are rows themselves, one of these, too, is to be the sink; room is for the innermost.
+                holds_rows = isinstance(leaf.values, Ragged) or (nested and not kind)
+                kind.append(self._input(leaf.rows, size, None if holds_rows or room is None else room[1], holds_rows))
                 leaf, size = leaf.values, self.rows[kind[-1]].nvals
             kinds.append(tuple(kind))
             self.leaves.append(_filled(np.asarray(leaf), size))
@@ -101,7 +103,7 @@ class FilledBatch:
         # How much of each is live; the rows last.
         self.live = np.array([*(rows.real.nvals for rows in self.rows), self.nrows], np.int32)
 
-    def _input(self, rows: RowPartition, nrows: int, room: int | None, within: bool) -> int:
+    def _input(self, rows: RowPartition, nrows: int, room: int | None, holds_rows: bool) -> int:
         """The number of these rows, filled up to so many, among those of the batch."""
         for at, known in enumerate(self.rows):
             # Lists know nothing of masked steps: as many live steps in each row is all that they can promise.
@@ -109,8 +111,7 @@ class FilledBatch:
             if known.nrows == nrows and (alike or known.real.same_steps(rows)):
                 return at
         steps = None if room is None or room < rows.nvals else room
-        # Of rows within rows, too, one is the sink.
-        self.rows.append(FilledRows.of(rows, nrows - 1, steps, spare=int(within)))
+        self.rows.append(FilledRows.of(rows, nrows - 1, steps, spare=int(holds_rows)))
         return len(self.rows) - 1
 
     @property
