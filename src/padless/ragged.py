@@ -199,8 +199,8 @@ class Ragged:
         else:
             live = np.asarray(backends.of(mask).to_host(mask))
             if live.ndim > 2 and live.shape == tuple(x.shape[: live.ndim]):
-                rowwise = live.any(axis=tuple(range(2, live.ndim)))
-                before, after = (np.logical_or.accumulate(part, axis=1) for part in (rowwise, rowwise[:, ::-1]))
+                some = np.asarray(live.any(axis=tuple(range(2, live.ndim))))
+                before, after = (np.logical_or.accumulate(part, axis=1) for part in (some, some[:, ::-1]))
                 real = before & after[:, ::-1]
                 outer = cls.from_padded(x, real)
                 return outer.with_values(cls.from_padded(outer.values, live[real]))

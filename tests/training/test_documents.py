@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import padless
 from padless import DataError, Input, Model, Ragged, Sequential, layers
 from padless.batching import EmptyRowsWarning, Table
 from padless.errors import RowError
+from tests.conftest import BACKENDS
 from tests.tolerances import TRAINING, VALUES
 
 Documents = list[list[list[int]]]
@@ -73,13 +74,31 @@ def assert_same(one: Any, other: Any) -> None:
         np.testing.assert_allclose(array, other[1][path], err_msg=path, **TRAINING)
 
 
+@pytest.fixture(params=[name for name in BACKENDS if name == "torch"])
+def torch(request: pytest.FixtureRequest) -> Iterator[str]:
+    yield from using(request.param)
+
+
+@pytest.fixture(params=[name for name in BACKENDS if name != "jax"])
+def plain(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Backends that compile nothing; what JAX compiles is in one test below."""
+    yield from using(request.param)
+
+
+def using(name: str) -> Iterator[str]:
+    before = padless.backend()
+    padless.set_backend(name)
+    yield name
+    padless.set_backend(before)
+
+
 DOCUMENTS = draw(20)
 TOPICS = np.array([sum(map(len, d)) % 2 for d in DOCUMENTS])
 BY_SENTENCE = [[len(s) % 2 for s in d] for d in DOCUMENTS]
 BY_WORD = [[[w % 2 for w in s] for s in d] for d in DOCUMENTS]
 
 
-def test_forms_of_documents_train_alike(trainer: str) -> None:
+def test_forms_of_documents_train_alike(torch: str) -> None:
     expected = train(of_documents, DOCUMENTS, TOPICS)
     x = Ragged.from_list(DOCUMENTS)
     assert_same(train(of_documents, x, TOPICS), expected)
@@ -102,7 +121,7 @@ def _from(batches: Any) -> Any:
     return train(of_documents, Source(), None, batch_size=None)
 
 
-def test_targets_of_sentences_and_of_words(trainer: str) -> None:
+def test_targets_of_sentences_and_of_words(torch: str) -> None:
     x = Ragged.from_list(DOCUMENTS)
     expected = train(of_sentences, DOCUMENTS, BY_SENTENCE)
     padded_targets = Ragged.from_list(BY_SENTENCE).to_padded(value=7)
@@ -112,7 +131,7 @@ def test_targets_of_sentences_and_of_words(trainer: str) -> None:
     assert_same(train(of_words, x, Ragged.from_list(BY_WORD)), expected)
 
 
-def test_evaluate_and_predict(backend: str) -> None:
+def test_evaluate_and_predict(plain: str) -> None:
     for make, y in ((of_documents, TOPICS), (of_sentences, BY_SENTENCE), (of_words, BY_WORD)):
         model = make()
         expected = model.evaluate(DOCUMENTS, y, batch_size=20, verbose=0)
@@ -131,24 +150,35 @@ def test_evaluate_and_predict(backend: str) -> None:
         np.testing.assert_allclose(np.sort(padded[padded != 0]), np.sort(one), **VALUES)
 
 
-def test_steps_are_compiled_on_jax_a_few_times() -> None:
+def test_jax_compiles_steps_and_trains_like_torch(torch: str) -> None:
     pytest.importorskip("jax")
-    before = padless.backend()
-    padless.set_backend("jax")
-    try:
-        model = of_sentences()
-        model.fit(DOCUMENTS, BY_SENTENCE, batch_size=4, epochs=3, verbose=0)
+    padded = Ragged.from_list(BY_WORD).to_padded()
+    for make, x, y in (
+        (of_sentences, DOCUMENTS, BY_SENTENCE),
+        (of_words, Ragged.from_list(DOCUMENTS).to_padded(), padded),
+    ):
+        found = []
+        for name in (torch, "jax"):
+            padless.set_backend(name)
+            model = make()
+            history = model.fit(x, y, batch_size=20, epochs=2, verbose=0, shuffle=False)
+            scores = model.predict(x, batch_size=20)
+            flat = scores if isinstance(scores, np.ndarray) else np.concatenate(scores)
+            found.append((history.history["loss"], {**model.state_dict(), "scores": flat}))
         program = model._programs["_training_step"][1]
-        assert program._compiles
-        assert 1 <= program.compilations <= 3
-        model.fit(DOCUMENTS, BY_SENTENCE, max_tokens=100, epochs=1, verbose=0)
-        before_fit = of_documents()
-        before_fit.warmup(DOCUMENTS, TOPICS, batch_size=4, epochs=2, verbose=0)
-        count = before_fit._programs["_training_step"][1].compilations
-        before_fit.fit(DOCUMENTS, TOPICS, batch_size=4, epochs=2, verbose=0)
-        assert before_fit._programs["_training_step"][1].compilations == count
-    finally:
-        padless.set_backend(before)
+        assert program._compiles  # type: ignore[attr-defined]
+        assert program.compilations == 1
+        assert_same(*found)
+
+
+def test_jax_compiles_ahead_what_training_needs() -> None:
+    pytest.importorskip("jax")
+    for _ in using("jax"):
+        model = of_documents()
+        model.warmup(DOCUMENTS, TOPICS, max_tokens=160, epochs=1, verbose=0)
+        count = model._programs["_training_step"][1].compilations
+        model.fit(DOCUMENTS, TOPICS, max_tokens=160, epochs=1, verbose=0)
+        assert model._programs["_training_step"][1].compilations == count <= 3
 
 
 def test_a_function_of_weights(trainer: str) -> None:
@@ -179,13 +209,13 @@ def test_max_tokens_counts_words() -> None:
     assert len(model._source(x.to_padded(), None, None, max_tokens=100)) == len(Table(x, max_tokens=100))
 
 
-def test_documents_without_words_are_told_of() -> None:
+def test_documents_without_words_are_told_of(torch: str) -> None:
     model = of_documents()
     with pytest.warns(EmptyRowsWarning, match="2 of 22 rows of x have no steps; the first is row 20"):
         model.fit([*DOCUMENTS, [], [[]]], [*TOPICS, 0, 1], verbose=0)
 
 
-def test_weights_of_documents_of_sentences_and_of_words() -> None:
+def test_weights_of_documents_of_sentences_and_of_words(torch: str) -> None:
     by_document = np.where(TOPICS == 1, 2.0, 1.0).astype(np.float32)
     per_sentence = [[float(w)] * len(d) for w, d in zip(by_document, DOCUMENTS, strict=True)]
     per_word = [[[float(w)] * len(s) for s in d] for w, d in zip(by_document, DOCUMENTS, strict=True)]
@@ -210,7 +240,7 @@ def test_weights_of_documents_of_sentences_and_of_words() -> None:
     )
 
 
-def test_targets_that_do_not_fit() -> None:
+def test_targets_that_do_not_fit(torch: str) -> None:
     wrong = [list(d) for d in BY_SENTENCE]
     wrong[11] = [*wrong[11], 1]
     with pytest.raises(RowError, match="row 11 has"):
@@ -229,7 +259,7 @@ def test_targets_that_do_not_fit() -> None:
         of_words().fit(DOCUMENTS, words, verbose=0, batch_size=4)
 
 
-def test_validation_data_and_split() -> None:
+def test_validation_data_and_split(torch: str) -> None:
     model = of_documents()
     history = model.fit(DOCUMENTS, TOPICS, validation_split=0.25, epochs=1, verbose=0, shuffle=False)
     other = of_documents()
