@@ -623,8 +623,43 @@ def _more_attention() -> list[Case]:
 
 
 def _nested() -> list[Case]:
-    """Rows within rows."""
-    return []
+    """A layer for every step, of which some are rows of fixed length; rows within rows are in test_nested.py."""
+
+    def of_models(d: str) -> Layer:
+        inner = [
+            layers.Conv1D(4, 3, padding="same", activation="relu", dtype=d),
+            layers.BatchNormalization(momentum=0.5, dtype=d),
+            layers.Dropout(0.5, dtype=d),
+            layers.LSTM(3, dtype=d),
+        ]
+        return layers.TimeDistributed(Sequential(inner), dtype=d)
+
+    def of(inner: Layer, d: str) -> Layer:
+        return layers.TimeDistributed(inner, dtype=d)
+
+    return [
+        Case("TimeDistributed-Dense", lambda d: of(layers.Dense(3, dtype=d), d), "kept"),
+        Case("TimeDistributed-model", of_models, "kept", inputs=((3, 2),)),
+        Case(
+            "TimeDistributed-GRU",
+            lambda d: of(layers.GRU(3, return_sequences=True, return_state=True, dtype=d), d),
+            "kept",
+            inputs=((3, 2),),
+        ),
+        Case(
+            "TimeDistributed-Conv2D",
+            lambda d: of(layers.Conv2D(3, 2, dtype=d), d),
+            "kept",
+            inputs=((3, 3, 2),),
+        ),
+        Case(
+            "TimeDistributed-Embedding",
+            lambda d: of(layers.Embedding(10, 3, dtype=d), d),
+            "kept",
+            inputs=((2,),),
+            reads="ids",
+        ),
+    ]
 
 
 def _heads() -> list[Case]:
@@ -677,6 +712,7 @@ DIRECTLY = (
     "Unmask",
     "Flatten",
     "Conv2D",
+    "TimeDistributed-model",
     "own-padded, keeps",
     "own-steps",
     "own-nothing said",

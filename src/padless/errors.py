@@ -43,16 +43,17 @@ class RowError(DataError):
         super().__init__(text)
         self.row = row
 
-    def renamed(self, row: int) -> RowError:
+    def renamed(self, row: int, name: str | None = None) -> RowError:
         """The same error with another index.
 
         Args:
             row: index in the data.
+            name: in place of "row 3".
 
         Returns:
             A new error.
         """
-        return RowError(re.sub(rf"\brow {self.row}\b", f"row {row}", str(self)), row)
+        return RowError(re.sub(rf"\brow {self.row}\b", name or f"row {row}", str(self)), row)
 
 
 class MaskError(PadlessError, TypeError):

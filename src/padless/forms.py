@@ -13,6 +13,11 @@ from padless.ragged import Ragged
 Array = Any
 
 
+def as_list(x: Ragged) -> list[Any]:
+    """A list of each row's steps: arrays, or such lists where the steps are rows themselves."""
+    return [as_list(row) if isinstance(row, Ragged) else row for row in x]
+
+
 class Form:
     """How to turn a result into the form that the input had.
 
@@ -42,18 +47,19 @@ class Form:
 
 
 AS_IT_IS = Form()
-AS_LIST = Form(list)
+AS_LIST = Form(as_list)
 AS_PADDED = Form(Ragged.to_padded)
 
 
-def enter(x: Any, mask: Any, backend: Backend, place: str) -> tuple[Any, Form]:
+def enter(x: Any, mask: Any, backend: Backend, place: str, ragged_rank: int | None = None) -> tuple[Any, Form]:
     """Turn what a user gives into a Ragged or an array of the backend.
 
     Args:
         x: a list of sequences, a Ragged, or an array of any framework.
-        mask: (B, T) bool beside a padded array or a Ragged made of one; or None.
+        mask: (B, T) bool beside a padded array or a Ragged made of one, (B, S, W) for rows within rows; or None.
         backend: whose arrays are wanted.
         place: for errors.
+        ragged_rank: how many axes after the first vary in a list, where that is known.
 
     Returns:
         The value, and the form that results must have.
@@ -63,7 +69,7 @@ def enter(x: Any, mask: Any, backend: Backend, place: str) -> tuple[Any, Form]:
         DTypeError: when x is nothing of the kind.
     """
     if isinstance(x, Ragged):
-        moved = x if backend.is_array(x.values) else x.with_values(backend.asarray(x.values))
+        moved = x if backend.is_array(x.flat_values) else x.with_flat_values(backend.asarray(x.flat_values))
         return (moved if mask is None else narrowed(moved, mask, place)), AS_IT_IS
     if isinstance(x, list | tuple):
         if mask is not None:
@@ -75,8 +81,8 @@ def enter(x: Any, mask: Any, backend: Backend, place: str) -> tuple[Any, Form]:
                     fix="leave it out: lists have no padding",
                 )
             )
-        value = Ragged.from_list(x)
-        return value.with_values(backend.asarray(value.values)), AS_LIST
+        value = Ragged.from_list(x, ragged_rank=ragged_rank)
+        return value.with_flat_values(backend.asarray(value.flat_values)), AS_LIST
     if not hasattr(x, "shape"):
         raise DTypeError(
             explain(
@@ -99,18 +105,20 @@ def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
 
     Args:
         x: (B, None, ...).
-        mask: (B, T) bool for the padded array that x came from, or (N,) for its steps, or a Ragged of bools.
+        mask: (B, T) bool for the padded array that x came from, or (N,) for its steps, or a Ragged of bools. Of rows
+            within rows: (B, S, W), or (N,) for the innermost steps, or (B, T) for whole rows of them.
         place: for errors.
 
     Returns:
         The value without the masked steps.
     """
     if isinstance(mask, Ragged):
-        mask = mask.values
+        mask = mask.flat_values
     if backends.of(mask).assume(mask):
         return x  # rows were narrowed on the host, so that nothing is left to be masked
     live = backends.of(mask).to_host(mask)
-    if live.ndim not in (1, 2) or live.dtype != bool:
+    nested = isinstance(x.values, Ragged)
+    if live.ndim not in ((1, 2, 3) if nested else (1, 2)) or live.dtype != bool:
         raise MaskError(
             explain(
                 place,
@@ -119,6 +127,10 @@ def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
                 fix="mask[..., 0] without a last axis of 1, mask.astype(bool) for numbers",
             )
         )
+    if nested and live.ndim != 2:
+        if live.ndim == 3 and live.shape[:2] == (x.rows.nrows, x.rows.padded_length):
+            live = live.reshape(-1, live.shape[2])[x.rows.padded_index]
+        return x.with_values(narrowed(x.values, live, place))
     if live.ndim == 2:
         if live.shape != (x.rows.nrows, x.rows.padded_length):
             raise MaskError(
@@ -136,5 +148,7 @@ def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
         raise MaskError(f"{place}: {wrong}") from None
     if rows is x.rows:
         return x
+    if isinstance(x.values, Ragged):
+        return Ragged(x.values[index], rows)
     owner = backends.of(x.values)
     return Ragged(owner.xp.take(x.values, owner.asarray(index), axis=0), rows)

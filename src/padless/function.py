@@ -277,7 +277,7 @@ def _moved(x: Any, backend: Backend) -> Any:
         return tuple(_moved(part, backend) for part in x)
     if isinstance(x, dict):
         return {key: _moved(part, backend) for key, part in x.items()}
-    return x.with_values(backend.asarray(x.values)) if isinstance(x, Ragged) else backend.asarray(x)
+    return x.with_flat_values(backend.asarray(x.flat_values)) if isinstance(x, Ragged) else backend.asarray(x)
 
 
 def _parts(y: Any) -> list[Any]:
@@ -287,8 +287,9 @@ def _parts(y: Any) -> list[Any]:
 
 
 def _values(y: Any) -> list[Array]:
-    return [part.values if isinstance(part, Ragged) else part for part in _parts(y)]
+    return [part.flat_values if isinstance(part, Ragged) else part for part in _parts(y)]
 
 
 def _ragged(y: Any) -> list[Ragged]:
-    return [part for part in _parts(y) if isinstance(part, Ragged)]
+    found = [part for part in _parts(y) if isinstance(part, Ragged)]
+    return found + _ragged([part.values for part in found]) if found else []

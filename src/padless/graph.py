@@ -186,23 +186,29 @@ def standin(shape: tuple[int | None, ...], dtype: str, *, ragged: bool = False) 
     """Make a tiny value with given features.
 
     Args:
-        shape: without the batch axis; the first may be None.
+        shape: without the batch axis; the first may be None, and the second: rows within rows.
         dtype: name.
         ragged: whether to make rows although the first axis has a size.
 
     Returns:
-        A Ragged of three unequal rows if the first axis is None, else an array of three equal ones.
+        A Ragged of three unequal rows if the first axis is None, of unequal rows themselves if the second is; else an
+        array of three equal ones.
     """
     backend = backends.current()
-    if any(n is None for n in shape[1:]):
+    if any(n is None for n in shape[2:]):
         raise NotThereYetError(
             explain(
                 f"Input(shape={shape})",
-                expected="at most one axis that varies, the first after the batch",
-                got=f"{sum(n is None for n in shape)} of them",
+                expected="at most two axes that vary, the first ones after the batch",
+                got=f"None in place {shape.index(None, 2)}",
                 fix="give the other axes a size",
             )
         )
+    if len(shape) > 1 and shape[1] is None:
+        counts = _STANDIN_LENGTHS if shape[0] is None else (shape[0],) * len(_STANDIN_LENGTHS)
+        rows = RowPartition.from_lengths(counts)
+        inner = RowPartition.from_lengths([_STANDIN_LENGTHS[at % len(_STANDIN_LENGTHS)] for at in range(rows.nvals)])
+        return Ragged(Ragged(backend.asarray(np.ones((inner.nvals, *shape[2:])), dtype), inner), rows)
     if ragged or (shape and shape[0] is None):
         rows = RowPartition.from_lengths(_STANDIN_LENGTHS)
         return Ragged(backend.asarray(np.ones((rows.nvals, *shape[1:])), dtype), rows)
@@ -224,7 +230,8 @@ def Input(
     Args:
         shape: of one row, such as (None, 16) for sequences of 16 features, or (None,) for sequences of ids. Any form of
             data fits: lists, Ragged, padded arrays; rows are there if what comes has them, or if `Masking` or
-            `Embedding(mask_zero=True)` finds them.
+            `Embedding(mask_zero=True)` finds them. (None, None) or (None, None, 16) for rows within rows, such as
+            documents of sentences of words: lists are then read as such.
         batch_size: not needed; any number of rows fits.
         dtype: name; "float32" by default.
         batch_shape: shape with the batch axis, in place of `shape`.

@@ -19,7 +19,7 @@ from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetE
 from padless.forms import Form, enter
 from padless.named import snake_case
 from padless.ragged import Ragged
-from padless.rows import RowPartition, require_same_steps
+from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, Symbol
 
 Array = Any
@@ -151,6 +151,8 @@ class Layer:
 
     A layer that does so assigns the attribute in `__init__`. They are no weights: neither counted nor saved.
     """
+    reads_nested: ClassVar[bool] = False
+    """Whether `call` reads rows within rows itself, as TimeDistributed does."""
 
     _arguments: dict[str, Any]
     _call_parameters: ClassVar[frozenset[str]] = frozenset()
@@ -578,7 +580,7 @@ class Layer:
 
     def _live_part(self, x: Any) -> Array:
         """The packed steps or the rows of a value, zeros in the place of those that only fill a batch up."""
-        values, live = x.values if isinstance(x, Ragged) else x, self.live(x)
+        values, live = x.flat_values if isinstance(x, Ragged) else x, self.live(x)
         if live is None:
             return values
         beside = self.xp.reshape(live, (-1, *(1 for _ in values.shape[1:])))
@@ -605,7 +607,8 @@ class Layer:
             x: a Ragged or an array (B, ...).
 
         Returns:
-            Bools, one for each step (N,) or row (B,); None where all are, as they are outside of compiled steps.
+            Bools, one for each innermost step (N,) or row (B,); None where all are, as they are outside of compiled
+            steps.
         """
         mode = _mode.get()
         return None if mode is None else live_entries(x, mode.live)
@@ -641,7 +644,7 @@ class Layer:
         return self._form_call(x, args, mask, kwargs)
 
     def _form_call(self, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[str, Any]) -> Any:
-        if type(x) is Ragged and mask is None and self.backend.is_array(x.values):
+        if type(x) is Ragged and mask is None and self.backend.is_array(x.flat_values):
             return self._run(x, *args, **kwargs)
         form: Form
         if self.merges:
@@ -666,7 +669,12 @@ class Layer:
 
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute on values that are already a Ragged or arrays of the backend."""
-        return self._run_prepared(self._prepared(x), args, kwargs)
+        if not self.reads_nested and any(is_nested(value) for value in (x if self.merges else [x])):
+            return self._run_within(x, args, kwargs)
+        x = self._prepared(x)
+        if not self.reads_nested and is_nested(x):  # by now
+            return self._run_within(x, args, kwargs)
+        return self._run_prepared(x, args, kwargs)
 
     def _run_prepared(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not self.built:
@@ -674,6 +682,20 @@ class Layer:
         y = self._dispatch(x, args, kwargs)
         if self.activity_regularizer is not None:
             self.add_activity(y)
+        mode = _mode.get()
+        if mode is not None and mode.watch is not None:
+            mode.watch(self, x, y)
+        return y
+
+    def _run_within(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Of rows within rows, a layer that looks at one step at a time sees the inner rows; no other can read them."""
+        if self._view != "steps" and not (self.makes_mask and not self.merges):
+            raise MaskError(self.nested_error())
+        first = next(value for value in x if is_nested(value)) if self.merges else x
+        with rows_of_steps(first):
+            inner = self._values_of_all(x, first.rows) if self.merges else x.values
+            y = self._run(inner, *args, **kwargs)
+        y = type(y)(map(first.with_values, y)) if isinstance(y, list | tuple) else first.with_values(y)
         mode = _mode.get()
         if mode is not None and mode.watch is not None:
             mode.watch(self, x, y)
@@ -837,6 +859,16 @@ class Layer:
             return "padded"
         return "steps" if getattr(self, "supports_masking", False) else None
 
+    def nested_error(self) -> str:
+        """The text of the error that rows within rows raise here."""
+        return explain(
+            self.place,
+            expected="rows of steps",
+            got="rows within rows: lists of sequences of unequal length, as documents are of sentences",
+            fix=f"layers.TimeDistributed({type(self).__name__}(...)) for each of the inner rows; then this layer can "
+            "read what that gives for each. For plain sequences, give every step as many features",
+        )
+
     def mask_error(self) -> str:
         """The text of the error that a ragged value raises here."""
         if type(self).__module__.startswith("padless.layers"):
@@ -861,7 +893,7 @@ class Layer:
         return self._converted(x)
 
     def _converted(self, x: Any) -> Any:
-        values = x.values if isinstance(x, Ragged) else x
+        values = x.flat_values if isinstance(x, Ragged) else x
         kind = self.backend.dtype_name(values)
         wanted = kind
         if kind.startswith(("float", "bfloat")):
@@ -876,7 +908,7 @@ class Layer:
         if wanted == kind:
             return x
         values = self.backend.cast(values, wanted)
-        return x.with_values(values) if isinstance(x, Ragged) else values
+        return x.with_flat_values(values) if isinstance(x, Ragged) else values
 
     def _refuse_floats(self, kind: str) -> None:
         from padless.errors import DTypeError
@@ -962,12 +994,54 @@ def live_entries(x: Any, live: Array | None) -> Array | None:
         live: (B,) bools, one for each row; None where all are real.
 
     Returns:
-        Bools, one for each step (N,) or row (B,); None where all are real.
+        Bools, one for each innermost step (N,) or row (B,); None where all are real.
     """
     if live is None or not isinstance(x, Ragged):
         return live
-    owner = backends.of(x.values)
+    return live_entries(x.values, _live_steps(x, live))
+
+
+def _live_steps(x: Ragged, live: Array) -> Array:
+    """(N,) which steps are real, of rows within rows which of these, given (B,) which rows are."""
+    owner = backends.of(x.flat_values)
     return owner.xp.take(live, owner.index(x.rows, "value_rowids"), axis=0)
+
+
+def is_nested(x: Any) -> bool:
+    """Whether a value has rows within rows."""
+    return isinstance(x, Ragged) and isinstance(x.values, Ragged)
+
+
+def mask_finder(layer: Layer) -> tuple[Layer, int]:
+    """The layer that finds padding for another, which may be around it.
+
+    Args:
+        layer: one with `makes_mask`.
+
+    Returns:
+        The layer, and how many axes after the first of what `layer` is given may hold padding.
+    """
+    inner: Layer | None = getattr(layer, "inner_mask_maker", None)
+    if inner is None:
+        return layer, 1
+    found, axes = mask_finder(inner)
+    return found, axes + 1
+
+
+@contextlib.contextmanager
+def rows_of_steps(x: Ragged) -> Iterator[None]:
+    """Within this context, layers are called as parts of a model, and each step of a value counts as a row.
+
+    Args:
+        x: (B, None, ...).
+
+    Yields:
+        Nothing.
+    """
+    mode = _mode.get() or Mode()
+    live = None if mode.live is None else _live_steps(x, mode.live)
+    with _within(replace(mode, live=live)), naming_outer_rows(x.rows):
+        yield
 
 
 def _parts(y: Any) -> list[Any]:

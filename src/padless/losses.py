@@ -829,12 +829,21 @@ class Loss(Configured):
 def _with_row(error: LabelError, targets: Array, y_pred: Any) -> RowError:
     """The same error with the row, and the step where the predictions have rows."""
     if isinstance(y_pred, Ragged):
-        row = int(y_pred.rows.value_rowids[error.index])
-        place = f"row {row}, step {y_pred.rows.positions[error.index]}"
+        row, place = _place(y_pred, error.index)
     else:
         row = error.index // max(math.prod(targets.shape[1:]), 1)
         place = f"row {row}"
     return RowError(str(error).replace(f"at index {error.index}", f"in {place}"), row)
+
+
+def _place(y_pred: Ragged, index: int) -> tuple[int, str]:
+    """The row of a step, and its place in words."""
+    if isinstance(y_pred.values, Ragged):
+        within = y_pred.values.rows
+        row, place = _place(Ragged(within.row_lengths, y_pred.rows), int(within.value_rowids[index]))
+        return row, f"{place}, place {within.positions[index]} in it"
+    row = int(y_pred.rows.value_rowids[index])
+    return row, f"row {row}, step {y_pred.rows.positions[index]}"
 
 
 def fit_weights(name: str, weights: Array, losses: Array) -> Array:

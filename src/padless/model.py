@@ -13,7 +13,7 @@ from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError,
 from padless.forms import Form, enter
 from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model, keep_loss
-from padless.ragged import Ragged
+from padless.ragged import Ragged, require_same_rows
 from padless.spec import Spec, Symbol
 from padless.training import Trainer
 
@@ -42,6 +42,8 @@ class Model(Trainer, Layer):
         >>> [len(tags) for tags in Tagger()([[4, 5, 6], [7]])]
         [3, 1]
     """
+
+    reads_nested = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Model:
         """Make a functional model of `Model(inputs, outputs)`."""
@@ -105,13 +107,21 @@ class Model(Trainer, Layer):
     def _enter_inputs(self, x: Any, mask: Any) -> tuple[Any, Form]:
         """Turn what the user gives into values, one or several."""
         many = isinstance(x, tuple) or (isinstance(x, list) and bool(x) and all(isinstance(v, Ragged) for v in x))
+
+        def given(key: int | str, value: Any) -> tuple[Any, Form]:
+            return enter(value, mask, self.backend, self.place, self._ragged_rank(key))
+
         if isinstance(x, dict):
-            entered = {key: enter(value, mask, self.backend, self.place) for key, value in x.items()}
+            entered = {key: given(key, value) for key, value in x.items()}
             return {key: value for key, (value, _) in entered.items()}, next(iter(entered.values()))[1]
         if many:
-            pairs = [enter(value, mask, self.backend, self.place) for value in x]
+            pairs = [given(at, value) for at, value in enumerate(x)]
             return tuple(value for value, _ in pairs), pairs[0][1]
-        return enter(x, mask, self.backend, self.place)
+        return given(0, x)
+
+    def _ragged_rank(self, key: int | str) -> int | None:
+        spec = self._first_spec if not isinstance(self._first_spec, list) else None
+        return _varying(spec[1:]) if spec is not None and spec.ragged else None
 
     def _prepared(self, x: Any) -> Any:
         return x
@@ -394,6 +404,9 @@ class Sequential(Model):
             x = layer._form_call(x, (), None, {})
         return x
 
+    def _ragged_rank(self, key: int | str) -> int | None:
+        return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:])
+
     def _check_promise(self, x: Any) -> None:
         if self._input is not None:
             _check_input(self, self._input, x)
@@ -510,6 +523,15 @@ class Functional(Model):
             x = x[0] if len(x) == 1 else list(x)
         return super()._enter_inputs(x, mask)
 
+    def _ragged_rank(self, key: int | str) -> int | None:
+        if isinstance(key, int):
+            symbol = self.inputs[key] if key < len(self.inputs) else None
+        elif isinstance(self._input_tree, dict):
+            symbol = self._input_tree.get(key)
+        else:
+            symbol = next((symbol for symbol in self.inputs if symbol.name == key), None)
+        return None if symbol is None else _varying(symbol.shape[1:])
+
     def _standins(self) -> Any:
         return graph.replace(self._input_tree, lambda symbol: symbol.standin)
 
@@ -532,6 +554,11 @@ class Functional(Model):
             A new model.
         """
         return saving.graph_from_config(cls, config)
+
+
+def _varying(shape: tuple[int | None, ...]) -> int | None:
+    """How many axes of a row vary, where that is more than the one which lists show by themselves."""
+    return 2 if len(shape) > 1 and shape[1] is None else None
 
 
 def _holds_ragged(x: Any) -> bool:
@@ -571,11 +598,9 @@ def _check_input(model: Model, symbol: Symbol, value: Any) -> None:
 def _check_like(model: Model, symbol: Symbol, values: dict[int, Array]) -> None:
     if symbol.like is None:
         return
-    from padless.rows import require_same_steps
-
     one, other = values[id(symbol)], values[id(symbol.like)]
     if isinstance(one, Ragged) and isinstance(other, Ragged):
-        require_same_steps(f"input {symbol.name!r} of {model.name!r}, like {symbol.like.name!r}", one.rows, other.rows)
+        require_same_rows(f"input {symbol.name!r} of {model.name!r}, like {symbol.like.name!r}", one, other)
 
 
 def count(array: Any) -> int:

@@ -1,7 +1,10 @@
 """Ragged: steps of all rows end to end, and the partition that says where each row begins.
 
+Rows within rows, such as documents of sentences of words, are a Ragged whose `values` is a Ragged: the steps of a row
+are rows themselves.
+
 Legend of shapes, used in all of padless: N steps of all rows end to end, B rows, T longest row (or padded length),
-D features, H heads.
+D features, H heads. Of rows within rows: S longest row of rows, W longest row of these.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import optree
 
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError, explain
-from padless.rows import RowPartition, require_same_steps
+from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 
 if TYPE_CHECKING:
     import awkward
@@ -59,7 +62,8 @@ class Ragged:
     """A batch of sequences of unequal length, packed.
 
     Args:
-        values: (N, ...) array of any backend: the steps of all rows, end to end.
+        values: (N, ...) array of any backend: the steps of all rows, end to end. Of rows within rows a Ragged of N
+            rows, each of which is a step.
         rows: where the rows begin and end.
 
     Raises:
@@ -71,6 +75,9 @@ class Ragged:
         ((3, None), [2, 0, 3])
         >>> (x * 2).to_padded().tolist()
         [[2, 4, 0], [0, 0, 0], [6, 8, 10]]
+        >>> documents = Ragged.from_list([[[1, 2], [3]], [[4]]])
+        >>> documents.shape, documents.rows.row_lengths.tolist(), documents.values.rows.row_lengths.tolist()
+        ((2, None, None), [2, 1], [2, 1, 1])
 
     Source: values and row_splits as in tf.RaggedTensor (TensorFlow) and in Arrow lists.
     """
@@ -95,23 +102,39 @@ class Ragged:
     # ---- in
 
     @classmethod
-    def from_list(cls, rows: Sequence[Any], dtype: npt.DTypeLike | None = None) -> Ragged:
+    def from_list(
+        cls, rows: Sequence[Any], dtype: npt.DTypeLike | None = None, *, ragged_rank: int | None = None
+    ) -> Ragged:
         """Make a ragged value of a list of sequences.
 
         Args:
             rows: B sequences: lists of numbers, lists of feature lists, NumPy arrays or tensors.
             dtype: of the values; the default keeps arrays as they are, makes int64 of ints and float32 of floats.
+            ragged_rank: how many axes after the first vary: 1 for rows, 2 for rows within rows. None: 2 when the rows
+                are lists of sequences of unequal length, else 1.
 
         Returns:
             The value, on the host (arrays of one framework stay there).
 
         Raises:
             DataError: when the rows do not have the same features; it names the first row that differs.
+            ArgumentError: when ragged_rank is not a number from 1 on.
 
         Example:
             >>> Ragged.from_list([[1, 2], [3]]).values.tolist()
             [1, 2, 3]
+            >>> Ragged.from_list([[[1, 2], [3, 4]]]).shape, Ragged.from_list([[[1, 2], [3, 4]]], ragged_rank=2).shape
+            ((1, None, 2), (1, None, None))
         """
+        if ragged_rank is not None and (not isinstance(ragged_rank, int) or ragged_rank < 1):
+            raise ArgumentError(
+                explain(
+                    "Ragged.from_list(ragged_rank=...)",
+                    expected="a whole number from 1 on",
+                    got=repr(ragged_rank),
+                    fix="2 for rows within rows, 1 for steps of equal features",
+                )
+            )
         if isinstance(rows, str | bytes) or not hasattr(rows, "__len__"):
             raise DataError(
                 explain(
@@ -121,6 +144,11 @@ class Ragged:
                     fix="Ragged.from_list([[1, 2], [3]])",
                 )
             )
+        if any(isinstance(row, Ragged) for row in rows):
+            rows, ragged_rank = [list(row) if isinstance(row, Ragged) else row for row in rows], ragged_rank or 2
+        rank = (2 if _has_rows_within(rows) else 1) if ragged_rank is None else ragged_rank
+        if rank > 1:
+            return _from_rows_within(cls, rows, dtype, rank)
         if len(rows) and all(_is_foreign(row) for row in rows):
             owner = backends.of(rows[0])
             lengths = [int(row.shape[0]) for row in rows]
@@ -134,7 +162,8 @@ class Ragged:
         Args:
             x: (B, T, ...).
             mask: (B, T) bool, True where the step is real; masked steps may lie at either end or in the middle
-                (holes). None: all are real.
+                (holes). None: all are real. (B, S, W) for rows within rows: those without a real step are padding
+                before the first and after the last that has one, and empty rows between these.
 
         Returns:
             The value; `to_padded()` puts every step back to its place.
@@ -149,6 +178,9 @@ class Ragged:
             [[7], [8, 9]]
             >>> x.to_padded().tolist()
             [[0, 7], [8, 9]]
+            >>> ids = np.array([[[1, 2], [3, 0], [0, 0]]])
+            >>> Ragged.from_padded(ids, ids != 0).to_list()
+            [[[1, 2], [3]]]
         """
         owner = backends.of(x)
         x = owner.asarray(x)
@@ -166,13 +198,19 @@ class Ragged:
             rows = RowPartition.uniform(*shape)
         else:
             live = np.asarray(backends.of(mask).to_host(mask))
+            if live.ndim > 2 and live.shape == tuple(x.shape[: live.ndim]):
+                some = np.asarray(live.any(axis=tuple(range(2, live.ndim))))
+                before, after = (np.logical_or.accumulate(part, axis=1) for part in (some, some[:, ::-1]))
+                real = before & after[:, ::-1]
+                outer = cls.from_padded(x, real)
+                return outer.with_values(cls.from_padded(outer.values, live[real]))
             if live.shape != shape:
                 raise ShapeError(
                     explain(
                         "mask",
                         expected=f"the shape {shape} of the array's rows and steps",
                         got=f"shape {live.shape}",
-                        fix="a bool array (B, T), True where the step is real",
+                        fix="a bool array (B, T), or (B, S, W) for rows within rows, True where the step is real",
                     )
                 )
             rows = RowPartition.from_mask(live)
@@ -186,7 +224,7 @@ class Ragged:
         """Make a ragged value of packed steps and the places where rows begin.
 
         Args:
-            values: (N, ...).
+            values: (N, ...), or a Ragged of N rows.
             row_splits: (B+1,) int, from 0 to N.
 
         Returns:
@@ -197,16 +235,14 @@ class Ragged:
             >>> Ragged.from_row_splits(np.arange(3), [0, 1, 3]).to_list()
             [[0], [1, 2]]
         """
-        return cls(
-            backends.of(values).asarray(values), RowPartition(np.asarray(backends.of(row_splits).to_host(row_splits)))
-        )
+        return cls(_steps(values), RowPartition(np.asarray(backends.of(row_splits).to_host(row_splits))))
 
     @classmethod
     def from_lengths(cls, values: Array, lengths: npt.ArrayLike) -> Ragged:
         """Make a ragged value of packed steps and the number of steps of each row.
 
         Args:
-            values: (N, ...).
+            values: (N, ...), or a Ragged of N rows.
             lengths: (B,) int, N in all.
 
         Returns:
@@ -218,14 +254,14 @@ class Ragged:
             [[0], [1, 2]]
         """
         counts = np.asarray(backends.of(lengths).to_host(lengths))
-        return cls(backends.of(values).asarray(values), RowPartition.from_lengths(counts))
+        return cls(_steps(values), RowPartition.from_lengths(counts))
 
     @classmethod
     def from_arrow(cls, column: pyarrow.Array | pyarrow.ChunkedArray) -> Ragged:
         """Make a ragged value of an Arrow list column, without a copy where Arrow allows it.
 
         Args:
-            column: list or large_list of numbers, or of fixed-size lists of numbers.
+            column: list or large_list of numbers, of fixed-size lists of numbers, or of lists again.
 
         Returns:
             The value, NumPy.
@@ -257,6 +293,8 @@ class Ragged:
                 )
             )
         offsets = column.offsets.to_numpy()
+        if pa.types.is_list(flat.type) or pa.types.is_large_list(flat.type):
+            return cls(cls.from_arrow(flat), RowPartition(offsets - offsets[0]))
         width: tuple[int, ...] = ()
         while pa.types.is_fixed_size_list(flat.type):
             width = (*width, flat.type.list_size)
@@ -280,7 +318,7 @@ class Ragged:
 
     @classmethod
     def from_tensorflow(cls, x: tensorflow.RaggedTensor) -> Ragged:
-        """Make a ragged value of a tf.RaggedTensor with one ragged axis.
+        """Make a ragged value of a tf.RaggedTensor.
 
         Args:
             x: the tensor.
@@ -288,7 +326,9 @@ class Ragged:
         Returns:
             The value, NumPy.
         """
-        return cls(x.values.numpy(), RowPartition(x.row_splits.numpy()))
+        inner = x.values
+        values = cls.from_tensorflow(inner) if hasattr(inner, "row_splits") else inner.numpy()
+        return cls(values, RowPartition(x.row_splits.numpy()))
 
     @classmethod
     def from_awkward(cls, x: awkward.Array) -> Ragged:
@@ -309,8 +349,8 @@ class Ragged:
 
     @property
     def shape(self) -> tuple[int | None, ...]:
-        """(B, None, D...): the second axis has no single length."""
-        return (self.rows.nrows, None, *(int(n) for n in self.values.shape[1:]))
+        """(B, None, D...): the second axis has no single length; nor the third, of rows within rows."""
+        return (self.rows.nrows, None, *(None if n is None else int(n) for n in self.values.shape[1:]))
 
     @property
     def ndim(self) -> int:
@@ -323,9 +363,24 @@ class Ragged:
         return self.values.dtype
 
     @property
+    def ragged_rank(self) -> int:
+        """How many axes after the first vary: 1, or 2 for rows within rows."""
+        return 1 + self.values.ragged_rank if isinstance(self.values, Ragged) else 1
+
+    @property
+    def flat_values(self) -> Array:
+        """(N, ...) the innermost steps end to end: `values`, or those of the rows within the rows."""
+        return self.values.flat_values if isinstance(self.values, Ragged) else self.values
+
+    @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(B, T) True where `to_padded()` holds a live step."""
-        return self.rows.mask
+        """(B, T) True where `to_padded()` holds a live step; (B, S, W) of rows within rows."""
+        if not isinstance(self.values, Ragged):
+            return self.rows.mask
+        inner = self.values.mask
+        mask = np.zeros((self.rows.nrows * self.rows.padded_length, *inner.shape[1:]), np.bool_)
+        mask[self.rows.padded_index] = inner
+        return mask.reshape((self.rows.nrows, self.rows.padded_length, *inner.shape[1:]))
 
     def with_values(self, values: Array) -> Ragged:
         """Make a sibling: the same rows with other values.
@@ -346,6 +401,25 @@ class Ragged:
         """
         return Ragged(values, self.rows)
 
+    def with_flat_values(self, values: Array) -> Ragged:
+        """Make a sibling: the same rows, and rows within them, with other innermost values.
+
+        Args:
+            values: (N, ...).
+
+        Returns:
+            The sibling.
+
+        Raises:
+            ShapeError: when the number of steps is another.
+
+        Example:
+            >>> x = Ragged.from_list([[[1, 2], [3]], [[4]]])
+            >>> x.with_flat_values(-x.flat_values).to_list()
+            [[[-1, -2], [-3]], [[-4]]]
+        """
+        return self.with_values(self.values.with_flat_values(values) if isinstance(self.values, Ragged) else values)
+
     def to(self, device: Any) -> Ragged:
         """Move the values to a device of their framework.
 
@@ -355,30 +429,49 @@ class Ragged:
         Returns:
             The moved value; the partition stays on the host.
         """
-        return self.with_values(backends.of(self.values).to_device(self.values, device))
+        flat = self.flat_values
+        return self.with_flat_values(backends.of(flat).to_device(flat, device))
 
     # ---- out
 
-    def to_padded(self, value: float = 0, side: str | None = None, length: int | None = None) -> Array:
+    def to_padded(
+        self, value: float = 0, side: str | None = None, length: int | tuple[int | None, ...] | None = None
+    ) -> Array:
         """Make a padded array.
 
         Args:
             value: what stands where no step is.
             side: "post" or "pre": where the padding goes. None: where it was in the array that the rows came from,
                 else "post".
-            length: T. None: that of the array that the rows came from, else the longest row.
+            length: T. None: that of the array that the rows came from, else the longest row. (S, W) for rows within
+                rows.
 
         Returns:
-            (B, T, ...), of the framework of the values.
+            (B, T, ...), of the framework of the values; (B, S, W, ...) of rows within rows.
 
         Raises:
             ShapeError: when a row is longer than `length`.
-            ArgumentError: when `side` is neither.
+            ArgumentError: when `side` is neither, or there is not a length for each axis that varies.
 
         Example:
             >>> Ragged.from_list([[1, 2], [3]]).to_padded(side="pre", value=-1).tolist()
             [[1, 2], [-1, 3]]
         """
+        lengths = (None,) * self.ragged_rank if length is None else length if isinstance(length, tuple) else (length,)
+        if len(lengths) != self.ragged_rank:
+            raise ArgumentError(
+                explain(
+                    "to_padded(length=...)",
+                    expected=f"{self.ragged_rank} lengths, one for each axis that varies",
+                    got=repr(length),
+                    fix="length=(S, W) for rows within rows; None in the place of one for the longest",
+                )
+            )
+        if isinstance(self.values, Ragged):
+            return self.with_values(self.values.to_padded(value, side, lengths[1:])).to_padded(value, side, lengths[0])
+        return self._one_axis_padded(value, side, lengths[0])
+
+    def _one_axis_padded(self, value: float, side: str | None, length: int | None) -> Array:
         rows = self.rows
         if side not in (None, "post", "pre"):
             raise ArgumentError(
@@ -414,7 +507,10 @@ class Ragged:
             >>> Ragged.from_list([[1, 2], []]).to_list()
             [[1, 2], []]
         """
-        flat = backends.of(self.values).to_host(self.values).tolist()
+        if isinstance(self.values, Ragged):
+            flat: list[Any] = self.values.to_list()
+        else:
+            flat = backends.of(self.values).to_host(self.values).tolist()
         splits = self.rows.row_splits.tolist()
         return [flat[a:b] for a, b in itertools.pairwise(splits)]
 
@@ -424,7 +520,8 @@ class Ragged:
         Returns:
             The value, on the host.
         """
-        return self.with_values(backends.of(self.values).to_host(self.values))
+        flat = self.flat_values
+        return self.with_flat_values(backends.of(flat).to_host(flat))
 
     # ---- rows
 
@@ -436,7 +533,10 @@ class Ragged:
         return (self.values[a:b] for a, b in itertools.pairwise(splits))
 
     def __getitem__(self, item: Any) -> Any:
-        """A row's steps for a number; a Ragged of rows for a slice, a list or an array of numbers or of bools."""
+        """A row's steps for a number; a Ragged of rows for a slice, a list or an array of numbers or of bools.
+
+        The steps of a row of rows are a Ragged themselves.
+        """
         if isinstance(item, int | np.integer):
             row = operator.index(item)
             if not -len(self) <= row < len(self):
@@ -468,6 +568,8 @@ class Ragged:
                 else np.arange(len(self))[chosen if chosen.size else []]
             )
         rows, index = self.rows.take(chosen)
+        if isinstance(self.values, Ragged):
+            return Ragged(self.values[index], rows)
         owner = backends.of(self.values)
         return Ragged(owner.xp.take(self.values, owner.asarray(index), axis=0), rows)
 
@@ -475,7 +577,7 @@ class Ragged:
 
     def _operate(self, name: str, function: Callable[[Any, Any], Any], other: Any, swap: bool = False) -> Ragged:
         if isinstance(other, Ragged):
-            require_same_steps(f"operator {name}", self.rows, other.rows)
+            require_same_rows(f"operator {name}", self, other)
             if other.values.ndim != self.values.ndim:  # (N,) beside (N, D) would broadcast where N happens to be D
                 raise ShapeError(
                     explain(
@@ -626,14 +728,19 @@ class Ragged:
         return _never_dense(f"torch {name} of a Ragged")
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if isinstance(self.values, Ragged):
+            return (Ragged, (self.values, self.rows))
         owner = backends.of(self.values)
         if owner.compiles:  # JAX makes 32 bits of 64 when it reads its own pickles
             return (_restored, (owner.name, owner.to_host(self.values), owner.dtype_name(self.values), self.rows))
         return (Ragged, (self.values, self.rows))
 
     def __repr__(self) -> str:
-        dtype = backends.of(self.values).dtype_name(self.values)
-        return f"Ragged(shape={self.shape}, {dtype}, lengths={self.rows.lengths_text})"
+        dtype = backends.of(self.flat_values).dtype_name(self.flat_values)
+        lengths, inner = self.rows.lengths_text, self.values
+        while isinstance(inner, Ragged):
+            lengths, inner = f"{lengths} of {inner.rows.lengths_text}", inner.values
+        return f"Ragged(shape={self.shape}, {dtype}, lengths={lengths})"
 
 
 def _restored(backend: str, values: npt.NDArray[Any], dtype: str, rows: RowPartition) -> Ragged:
@@ -673,6 +780,57 @@ def pad(values: Array, rows: RowPartition, value: float = 0) -> Array:
     if rows.is_uniform:
         return xp.reshape(values, shape)
     return xp.reshape(owner.take_or(values, owner.index(rows, "pad_index"), value), shape)
+
+
+def _steps(values: Any) -> Any:
+    return values if isinstance(values, Ragged) else backends.of(values).asarray(values)
+
+
+def _is_rows(row: Any) -> bool:
+    """Whether a row is a list whose steps are sequences themselves; told by the first."""
+    return isinstance(row, list | tuple) and (not row or (hasattr(row[0], "__len__") and not isinstance(row[0], str)))
+
+
+def _has_rows_within(rows: Sequence[Any]) -> bool:
+    """Whether the rows are lists of sequences of unequal length: an array would have said that these are features."""
+    if not all(_is_rows(row) for row in rows):
+        return False
+    try:
+        return len({len(step) for row in rows for step in row}) > 1
+    except TypeError:  # numbers among the sequences
+        return False
+
+
+def _from_rows_within(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike | None, rank: int) -> Ragged:
+    for at, row in enumerate(rows):
+        if not all(hasattr(inner, "__len__") and getattr(inner, "ndim", 1) for inner in row):
+            raise DataError(
+                explain(
+                    "a list of rows within rows",
+                    expected="each row a list of sequences, as a document is one of sentences",
+                    got=f"row {at} with steps that are no sequences",
+                    fix="Ragged.from_list([[[1, 2], [3]], [[4]]]); ragged_rank=1 for a list of plain sequences",
+                )
+            )
+    inner = cls.from_list([inner for row in rows for inner in row], dtype, ragged_rank=rank - 1)
+    return cls(inner, RowPartition.from_lengths(np.array([len(row) for row in rows], np.int64)))
+
+
+def require_same_rows(where: str, one: Ragged, other: Ragged) -> None:
+    """Raise unless two values have the same rows with the same steps, and so the rows within these.
+
+    Args:
+        where: the operation, as the user knows it.
+        one: a value.
+        other: another one; where only one of them has rows within rows, these do not matter.
+
+    Raises:
+        DataError: it names both, and the first row that differs.
+    """
+    require_same_steps(where, one.rows, other.rows)
+    if isinstance(one.values, Ragged) and isinstance(other.values, Ragged):
+        with naming_outer_rows(one.rows):
+            require_same_rows(where, one.values, other.values)
 
 
 def _is_foreign(row: Any) -> bool:

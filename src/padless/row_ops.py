@@ -118,7 +118,7 @@ def spread(x: Array, like: Ragged) -> Ragged:
 
     Args:
         x: (B, ...), one entry for each row.
-        like: (B, None, ...), whose rows to use.
+        like: (B, None, ...), whose rows to use; of rows within rows, each of these is a step.
 
     Returns:
         (B, None, ...) with those rows.
@@ -131,7 +131,7 @@ def spread(x: Array, like: Ragged) -> Ragged:
         >>> spread(np.array([7, 8]), Ragged.from_list([[1, 2], [3]])).to_list()
         [[7, 7], [8]]
     """
-    owner = backends.of(like.values)
+    owner = backends.of(like.flat_values)
     entries = owner.asarray(x)
     if entries.ndim == 0 or entries.shape[0] != like.rows.nrows:
         raise ShapeError(

@@ -6,8 +6,9 @@ D features, H heads.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -708,6 +709,23 @@ class RowPartition:
 def _window_count(extents: Any, span: int, stride: int, padding: str) -> Any:
     """How many windows fit into rows, by Keras's formulas."""
     return np.maximum((extents - span) // stride + 1, 0) if padding == "valid" else -(-extents // stride)
+
+
+@contextlib.contextmanager
+def naming_outer_rows(rows: RowPartition) -> Iterator[None]:
+    """Within this context, errors that name a row mean a step of other rows, and say so.
+
+    Args:
+        rows: those others.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except RowError as wrong:
+        row = int(rows.value_rowids[wrong.row])
+        raise wrong.renamed(row, f"row {row}, step {rows.positions[wrong.row]}") from None
 
 
 def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> None:

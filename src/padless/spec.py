@@ -49,7 +49,8 @@ class Spec(tuple[int | None, ...]):
             The spec.
         """
         if isinstance(value, Ragged):
-            return cls((None, *value.shape[1:]), backends.of(value.values).dtype_name(value.values), ragged=True)
+            flat = value.flat_values
+            return cls((None, *value.shape[1:]), backends.of(flat).dtype_name(flat), ragged=True)
         shape = (None, *(int(n) for n in value.shape[1:]))
         return cls(shape, backends.of(value).dtype_name(value), ragged=False)
 
@@ -89,7 +90,7 @@ class Symbol:
     """A value of a functional model before there is data: shape, dtype and rows, but no numbers.
 
     Args:
-        standin: a tiny value with the same features: a Ragged of three unequal rows, or an array.
+        standin: a tiny value with the same features: a Ragged of three unequal rows (of such rows), or an array.
         node: the layer call that made it; None for an Input.
         index: which output of that call it is.
         name: for the summary.

@@ -22,18 +22,27 @@ def rows_word(layer: Layer, x: Any, y: Any) -> str:
         y: what came out.
 
     Returns:
-        "enter", "kept", "change", "end" or "".
+        "enter", "kept", "change", "end", "inner end" for rows within rows, or "".
     """
     y = y[0] if isinstance(y, list | tuple) else y
-    before = next((v.rows for v in (x if isinstance(x, list | tuple) else [x]) if isinstance(v, Ragged)), None)
-    after = y.rows if isinstance(y, Ragged) else None
-    if layer.makes_mask and after is not None:
+    before = next((v for v in (x if isinstance(x, list | tuple) else [x]) if isinstance(v, Ragged)), None)
+    after = y if isinstance(y, Ragged) else None
+    fewer = before is not None and after is not None and after.ragged_rank < before.ragged_rank
+    if layer.makes_mask and after is not None and not fewer:
         return "enter"
     if before is None:
         return "" if after is None else "enter"
     if after is None:
         return "end"
-    return "kept" if before.same_steps(after) else "change"
+    if fewer:
+        return "inner end"
+    return "kept" if _same_rows(before, after) else "change"
+
+
+def _same_rows(one: Ragged, other: Ragged) -> bool:
+    if not one.rows.same_steps(other.rows) or one.ragged_rank != other.ragged_rank:
+        return False
+    return not isinstance(one.values, Ragged) or _same_rows(one.values, other.values)
 
 
 def shape_text(value: Any) -> str:

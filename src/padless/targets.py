@@ -10,7 +10,7 @@ from padless import backends
 from padless.backends.base import Backend
 from padless.errors import DataError, ShapeError, explain
 from padless.ragged import Ragged
-from padless.rows import RowPartition, require_same_steps
+from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 
 Array = Any
 
@@ -22,7 +22,7 @@ def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> 
         where: the loss or metric, as the user knows it.
         y_true: (B, ...) targets of predictions without rows. For a ragged prediction: a Ragged or a list with the same
             row lengths, or a padded (B, T, ...), which is read at the live steps of the prediction.
-        y_pred: (B, ...), or a Ragged.
+        y_pred: (B, ...), or a Ragged. Of rows within rows, targets are lists of such lists, or padded (B, S, W, ...).
         sample_weight: None, (B,) one weight per row, or one per step in any form that targets may have.
 
     Returns:
@@ -38,13 +38,25 @@ def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> 
         targets = _dense(where, "targets", y_true, predictions, owner)
         weights = None if sample_weight is None else _dense(where, "sample_weight", sample_weight, predictions, owner)
         return targets, predictions, weights
-    owner = backends.of(y_pred.values)
+    owner = backends.of(y_pred.flat_values)
     targets = _packed(where, "targets", y_true, y_pred.rows, owner)
-    if sample_weight is None:
-        return targets, y_pred.values, None
-    weights = _row_weights(sample_weight, y_pred.rows, owner)
-    if weights is None:
-        weights = _packed(where, "sample_weight", sample_weight, y_pred.rows, owner)
+    if isinstance(targets, Ragged) and not isinstance(y_pred.values, Ragged):
+        raise DataError(
+            explain(
+                f"{where}, targets",
+                expected=f"one entry for each step of {y_pred.rows!r}",
+                got=repr(y_true) if isinstance(y_true, Ragged) else "lists of sequences of unequal length",
+                fix="one target per step, with as many numbers for each",
+            )
+        )
+    weights = None
+    if sample_weight is not None:
+        weights = _row_weights(sample_weight, y_pred.rows, owner)
+        if weights is None:
+            weights = _packed(where, "sample_weight", sample_weight, y_pred.rows, owner)
+    if isinstance(y_pred.values, Ragged):
+        with naming_outer_rows(y_pred.rows):
+            return aligned(f"{where}, rows within the rows", targets, y_pred.values, weights)
     return targets, y_pred.values, weights
 
 
@@ -71,7 +83,7 @@ def _row_weights(weight: Any, rows: RowPartition, owner: Backend) -> Any:
 
 
 def _dense(where: str, what: str, value: Any, predictions: Array, owner: Backend) -> Array:
-    if isinstance(value, Ragged) and value.rows.has_one_length:
+    if isinstance(value, Ragged) and value.ragged_rank == 1 and value.rows.has_one_length:
         value = value.to_padded()  # a list of equally long lists, such as one-hot labels
     if isinstance(value, Ragged):
         raise DataError(
@@ -104,7 +116,7 @@ def _packed(where: str, what: str, value: Any, rows: RowPartition, owner: Backen
         elif not rows.same_lengths(value.rows):
             # Lists know nothing of holes: the same number of live steps in each row is all they can promise.
             require_same_steps(f"{where}, {what}", rows, value.rows)
-        return owner.asarray(value.values)
+        return value.values if isinstance(value.values, Ragged) else owner.asarray(value.values)
     array = owner.asarray(value)
     # Of rows that never were padded, T is the longest; the others want targets padded exactly as they were.
     least = 0 if rows.came_padded else rows.padded_length

@@ -17,7 +17,7 @@ from padless.backends.base import Array, Program
 from padless.batching import Batch, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
 from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, RowError, explain
-from padless.forms import Form
+from padless.forms import AS_LIST, Form
 from padless.layer import Layer, calling, carried, carry, carrying, live_entries, substituted
 from padless.metrics import Metric
 from padless.ragged import Ragged
@@ -186,8 +186,12 @@ class Trainer(Layer):
         if isinstance(x, dict):
             return {key: self._moved(part) for key, part in x.items()}
         if isinstance(x, Ragged):
-            return x.with_values(self.backend.asarray(x.values))
+            return x.with_flat_values(self.backend.asarray(x.flat_values))
         return self.backend.asarray(x)
+
+    def _ragged_rank(self, key: int | str) -> int | None:
+        """How many axes after the first vary in a list for the input of that number or name, where that is known."""
+        return None
 
     def _training_step(
         self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
@@ -367,7 +371,7 @@ class Trainer(Layer):
         if self._metrics is None:
             true_shape, pred_shape = _step_shape(y), _step_shape(y_pred)
             if isinstance(y_pred, Ragged) and not isinstance(y, Ragged):
-                true_shape = (*true_shape[:1], *true_shape[2:])  # padded targets: without their time axis
+                true_shape = (*true_shape[:1], *true_shape[1 + y_pred.ragged_rank :])  # padded: without time axes
             self._metrics = [
                 (metrics.get(spec, loss=self.loss, y_true_shape=true_shape, y_pred_shape=pred_shape), weighted)
                 for spec, weighted in self._metric_specs
@@ -547,7 +551,7 @@ class Trainer(Layer):
         """Turn class weights into weights of rows or steps."""
         if self._class_weight is None or batch.y is None:
             return batch
-        values = batch.y.values if isinstance(batch.y, Ragged) else np.asarray(batch.y)
+        values = batch.y.flat_values if isinstance(batch.y, Ragged) else np.asarray(batch.y)
         sparse = not isinstance(self.loss, losses.CategoricalCrossentropy)
         classes = (values if sparse else values.argmax(axis=-1)).astype(np.int64)
         if sparse and classes.ndim > 1 and classes.shape[-1] == 1:
@@ -560,7 +564,7 @@ class Trainer(Layer):
             else classes.astype(np.float32)
         )
         if isinstance(batch.y, Ragged):
-            weights = batch.y.with_values(weights)
+            weights = batch.y.with_flat_values(weights)
         if batch.weight is not None:
             weights = _times(weights, batch.weight)
         return batch._replace(weight=weights)
@@ -585,6 +589,7 @@ class Trainer(Layer):
             mask_maker=self._mask_maker(),
             several=len(getattr(self, "inputs", [0])) > 1,
             max_tokens=max_tokens,
+            ragged_rank=self._ragged_rank,
         )
 
     def _validation_source(
@@ -944,7 +949,7 @@ def _plain_attributes(thing: Any) -> tuple[Any, ...]:
 
 
 def _step_shape(value: Any) -> tuple[int, ...]:
-    values = value.values if isinstance(value, Ragged) else value
+    values = value.flat_values if isinstance(value, Ragged) else value
     return tuple(values.shape)
 
 
@@ -958,7 +963,7 @@ def _first_rows(x: Any) -> Any:
 
 def _detached(y: Any, backend: Any) -> Any:
     if isinstance(y, Ragged):
-        return y.with_values(backend.stop_gradient(y.values))
+        return y.with_flat_values(backend.stop_gradient(y.flat_values))
     if isinstance(y, tuple | list):
         return type(y)(_detached(part, backend) for part in y)
     return backend.stop_gradient(y)
@@ -967,13 +972,13 @@ def _detached(y: Any, backend: Any) -> Any:
 def _finite(y: Any, backend: Any) -> bool:
     if isinstance(y, tuple | list):
         return all(_finite(part, backend) for part in y)
-    values = backend.to_host(y.values if isinstance(y, Ragged) else y)
+    values = backend.to_host(y.flat_values if isinstance(y, Ragged) else y)
     return values.dtype.kind not in "f" or bool(np.isfinite(values).all())
 
 
 def _on_host(y: Any, backend: Any) -> Any:
     if isinstance(y, Ragged):
-        return y.with_values(np.array(backend.to_host(y.values)))
+        return y.with_flat_values(np.array(backend.to_host(y.flat_values)))
     if isinstance(y, tuple | list):
         return type(y)(_on_host(part, backend) for part in y)
     if isinstance(y, dict):
@@ -996,7 +1001,7 @@ def _joined(parts: list[Any]) -> Any:
         starts=np.concatenate([part.rows.starts for part in parts]),
         length=max(part.rows.padded_length for part in parts) if all(part.rows.came_padded for part in parts) else None,
     )
-    return Ragged(np.concatenate([part.values for part in parts]), rows)
+    return Ragged(_joined([part.values for part in parts]), rows)
 
 
 def _form_of(x: Any, *, several: bool) -> Form:
@@ -1005,7 +1010,7 @@ def _form_of(x: Any, *, several: bool) -> Form:
     if isinstance(first, Ragged):
         return Form()
     if isinstance(first, list | tuple) or getattr(first, "dtype", None) == np.dtype(object):
-        return Form(list)
+        return AS_LIST
     return Form(Ragged.to_padded) if hasattr(first, "shape") else Form()
 
 
@@ -1014,7 +1019,9 @@ def _times(one: Any, other: Any) -> Any:
     if isinstance(one, Ragged):
         if isinstance(other, Ragged):
             return one * other
-        flat = np.asarray(other).reshape(-1)
-        return one.with_values(one.values * flat[one.rows.value_rowids])
+        flat = np.asarray(other).reshape(-1)[one.rows.value_rowids]
+        if isinstance(one.values, Ragged):
+            return one.with_values(_times(one.values, flat))
+        return one.with_values(one.values * flat)
     weights = np.asarray(other, np.float32)
     return one * weights.reshape(*weights.shape, *(1 for _ in range(one.ndim - weights.ndim)))

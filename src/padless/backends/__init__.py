@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from padless.backends.base import Backend
-from padless.errors import BackendError, explain, nearest
+from padless.errors import BackendError, MaskError, explain, nearest
 
 _KNOWN = {
     "torch": ("torch", "padless.backends.torch", "TorchBackend"),
@@ -125,6 +125,15 @@ def of(x: Any) -> Backend:
         'numpy'
     """
     package = type(x).__module__.partition(".")[0]
+    if package == "padless" and hasattr(x, "flat_values"):
+        raise MaskError(
+            explain(
+                "an operation on rows",
+                expected="rows of steps",
+                got=f"{x!r}: its steps are rows themselves",
+                fix="call it with x.values, the rows within the rows, and put what it gives back by x.with_values(...)",
+            )
+        )
     package = _COMPILED.get(package, package)
     for name, (wanted, _, _) in _KNOWN.items():
         if package == wanted:

@@ -82,6 +82,7 @@ from padless.layers.reshaping_dense import UpSampling2D as UpSampling2D
 from padless.layers.reshaping_dense import UpSampling3D as UpSampling3D
 from padless.layers.reshaping_dense import ZeroPadding2D as ZeroPadding2D
 from padless.layers.reshaping_dense import ZeroPadding3D as ZeroPadding3D
+from padless.layers.time_distributed import TimeDistributed as TimeDistributed
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.

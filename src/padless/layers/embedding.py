@@ -19,7 +19,8 @@ class Embedding(Layer):
     """Turn ids into learned vectors.
 
     With `mask_zero=True`, id 0 means padding: a padded array becomes rows of its other steps, and a 0 inside a row
-    becomes a hole. Everything after this layer then skips those steps.
+    becomes a hole. Everything after this layer then skips those steps. Steps of several ids each, (B, S, W), become
+    rows within rows.
 
     Args:
         input_dim: number of ids: they go from 0 to input_dim - 1.
@@ -32,7 +33,8 @@ class Embedding(Layer):
         **kwargs: name, dtype, trainable. `input_length` of older Keras does nothing: rows know their lengths.
 
     Shapes:
-        ids (B, ...) to (B, ..., D); rows (B, None, ...) to (B, None, ..., D). Weights: embeddings (input_dim, D).
+        ids (B, ...) to (B, ..., D); rows (B, None, ...) to (B, None, ..., D). With mask_zero: (B, T) to rows
+        (B, None, D), (B, S, W) to rows within rows (B, None, None, D). Weights: embeddings (input_dim, D).
 
     Raises:
         ArgumentError: when a size is not a whole number above 0.
@@ -136,20 +138,28 @@ class Embedding(Layer):
         return self._masked(x) if self.mask_zero else x
 
     def _masked(self, x: Any) -> Ragged:
-        ids = x if isinstance(x, Ragged) else Ragged.from_padded(x) if x.ndim == 2 else None
-        if ids is None or ids.values.ndim != 1:
+        if isinstance(x, Ragged):
+            if x.values.ndim > 1:
+                return x.with_values(self._masked(x.values))
+            return x if self.tracing else narrowed(x, x.values != 0, self.place)
+        if x.ndim < 2:
             raise ShapeError(
                 explain(
                     self.place,
                     expected="one id for each step, (B, T), with mask_zero=True",
                     got=f"shape {tuple(x.shape)}",
-                    fix="mask_zero=False, or TimeDistributed for rows within rows",
+                    fix="mask_zero=False, or x[None] for one sequence",
                 )
             )
-        return ids if self.tracing else narrowed(ids, ids.values != 0, self.place)
+        if x.ndim == 2:
+            return self._masked(Ragged.from_padded(x))
+        mask = x != 0
+        if self.tracing or self.backend.assume(mask):
+            return Ragged.from_padded(x, np.ones(tuple(x.shape), np.bool_))
+        return Ragged.from_padded(x, mask)
 
     def _require_known(self, x: Any) -> None:
-        values = x.values if isinstance(x, Ragged) else x
+        values = x.flat_values if isinstance(x, Ragged) else x
         if self.backend.is_traced(values):
             self.backend.assume((values >= 0) & (values < self.input_dim))
             return

@@ -22,7 +22,8 @@ class Masking(Layer):
         **kwargs: name, dtype.
 
     Shapes:
-        (B, T, ...) to rows (B, None, ...); rows (B, None, ...) to the rows that are left.
+        (B, T, ...) to rows (B, None, ...); rows (B, None, ...) to the rows that are left. TimeDistributed(Masking())
+        finds padding in the steps of steps, (B, S, W, D).
 
     Example:
         >>> import numpy as np
@@ -83,7 +84,7 @@ class Unmask(Layer):
         **kwargs: name, dtype.
 
     Shapes:
-        rows (B, None, ...) to (B, T, ...), zeros where no step is.
+        rows (B, None, ...) to (B, T, ...), zeros where no step is; rows within rows to (B, S, W, ...).
 
     Example:
         >>> import padless
@@ -92,6 +93,7 @@ class Unmask(Layer):
     """
 
     view = "ragged"
+    reads_nested = True
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -459,6 +459,9 @@ def _segment_max(values: jax.Array, rowids: jax.Array, nrows: int) -> jax.Array:
 
 @partial(jax.jit, static_argnums=(2,))
 def _segment_max_forward(values: jax.Array, rowids: jax.Array, nrows: int) -> tuple[jax.Array, Any]:
+    # XLA would compute a cheap formula twice, for the maximum and for what reaches it, and round it in two ways; on the
+    # CPU it takes no notice of lax.optimization_barrier. What a branch gives is computed once.
+    values = lax.cond(rowids[0] < 0, jnp.negative, lambda x: x, values)
     lowest: Any = -np.inf if jnp.issubdtype(values.dtype, jnp.floating) else np.iinfo(values.dtype).min
     largest = jnp.full((nrows, *values.shape[1:]), lowest, values.dtype)
     largest = largest.at[rowids].max(values, mode="drop", indices_are_sorted=True)

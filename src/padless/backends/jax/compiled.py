@@ -48,14 +48,15 @@ class Form(NamedTuple):
 
     Attributes:
         tree: containers of the batch.
-        kinds: for each of its leaves the number of its rows among those of the batch; None for an array (B, ...).
+        kinds: for each of its leaves the number of its rows among those of the batch, and of the rows within them;
+            nothing for an array (B, ...).
         sizes: of each input's rows.
         wanted: what the function asks of the rows.
         numbers: sizes that it asked for, such as a padded length.
     """
 
     tree: Any
-    kinds: tuple[int | None, ...]
+    kinds: tuple[tuple[int, ...], ...]
     sizes: tuple[Sizes, ...]
     wanted: tuple[Key, ...] = ()
     numbers: tuple[tuple[tuple[int, Path, str], int], ...] = ()
@@ -87,23 +88,30 @@ class FilledBatch:
         self.rows: list[FilledRows] = []
         self.leaves: list[np.ndarray[Any, Any]] = []
         kinds = []
+        nested = any(isinstance(leaf, Ragged) and isinstance(leaf.values, Ragged) for leaf in leaves)
         for leaf in leaves:
-            kinds.append(self._input(leaf.rows, room) if isinstance(leaf, Ragged) else None)
-            size = self.capacity + 1 if kinds[-1] is None else self.rows[kinds[-1]].nvals
-            self.leaves.append(_filled(np.asarray(leaf.values if isinstance(leaf, Ragged) else leaf), size))
+            kind: list[int] = []
+            size = self.capacity + 1
+            while isinstance(leaf, Ragged):
+                # Where steps are rows themselves, one of these, too, is to be the sink; room is for the innermost.
+                holds_rows = isinstance(leaf.values, Ragged) or (nested and not kind)
+                kind.append(self._input(leaf.rows, size, None if holds_rows or room is None else room[1], holds_rows))
+                leaf, size = leaf.values, self.rows[kind[-1]].nvals
+            kinds.append(tuple(kind))
+            self.leaves.append(_filled(np.asarray(leaf), size))
         self.kinds = tuple(kinds)
         # How much of each is live; the rows last.
         self.live = np.array([*(rows.real.nvals for rows in self.rows), self.nrows], np.int32)
 
-    def _input(self, rows: RowPartition, room: tuple[int, int] | None) -> int:
-        """The number of these rows among those of the batch."""
+    def _input(self, rows: RowPartition, nrows: int, room: int | None, holds_rows: bool) -> int:
+        """The number of these rows, filled up to so many, among those of the batch."""
         for at, known in enumerate(self.rows):
             # Lists know nothing of masked steps: as many live steps in each row is all that they can promise.
             alike = not rows.came_padded and np.array_equal(rows.row_splits, known.real.row_splits)
-            if alike or known.real.same_steps(rows):
+            if known.nrows == nrows and (alike or known.real.same_steps(rows)):
                 return at
-        steps = None if room is None or room[1] < rows.nvals else room[1]
-        self.rows.append(FilledRows.of(rows, self.capacity, steps))
+        steps = None if room is None or room < rows.nvals else room
+        self.rows.append(FilledRows.of(rows, nrows - 1, steps, spare=int(holds_rows)))
         return len(self.rows) - 1
 
     @property
@@ -125,12 +133,17 @@ class FilledBatch:
 
     def cut(self, value: Any) -> Any:
         """What a program gave, on the host, without spare slots."""
+        return self._cut(value, self.nrows)
+
+    def _cut(self, value: Any, size: int) -> Any:
         if not isinstance(value, Ragged):
-            return np.asarray(value)[: self.nrows]
+            return np.asarray(value)[:size]
         rows = value.rows
-        assert isinstance(rows, TracedRows)
-        real = follow(self.rows[rows.input_name].real, rows.path)
-        return Ragged(np.asarray(value.values)[: real.nvals], real)
+        if isinstance(rows, TracedRows):
+            real = follow(self.rows[rows.input_name].real, rows.path)
+        else:  # made of a dense array inside of the function
+            real = rows.take(np.arange(size))[0]
+        return Ragged(self._cut(value.values, real.nvals), real)
 
 
 def _filled(values: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
@@ -467,8 +480,12 @@ def unpacked(form: Form, source: Source, leaves: Any, live: Array) -> Any:
         A tree of Ragged, arrays (B, ...) and None; spare slots hold what the first live one does.
     """
     rows = [TracedRows(sizes, source, at) for at, sizes in enumerate(form.sizes)]
-    parts = [_cleaned(leaf, live[-1 if at is None else at]) for leaf, at in zip(leaves, form.kinds, strict=True)]
-    values = [part if at is None else Ragged(part, rows[at]) for part, at in zip(parts, form.kinds, strict=True)]
+    values = []
+    for leaf, kind in zip(leaves, form.kinds, strict=True):
+        part = _cleaned(leaf, live[kind[-1] if kind else -1])
+        for at in reversed(kind):
+            part = Ragged(part, rows[at])
+        values.append(part)
     return jax.tree.unflatten(form.tree, values)
 
 
@@ -489,5 +506,5 @@ def _cleaned(leaf: Array, live: Array) -> Array:
 def _bare(value: Any) -> Any:
     if not isinstance(value, Ragged):
         return value
-    assert isinstance(value.rows, TracedRows)
-    return Ragged(value.values, value.rows.bare())
+    rows = value.rows
+    return Ragged(_bare(value.values), rows.bare() if isinstance(rows, TracedRows) else rows)

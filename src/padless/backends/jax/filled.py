@@ -88,18 +88,19 @@ class FilledRows(RowPartition):
         self.places = nvals if places is None else places
 
     @classmethod
-    def of(cls, real: RowPartition, nrows: int, nvals: int | None = None) -> FilledRows:
+    def of(cls, real: RowPartition, nrows: int, nvals: int | None = None, spare: int = 0) -> FilledRows:
         """Fill rows up.
 
         Args:
             real: the rows of a batch.
             nrows: B of the filled batch, without the sink.
             nvals: N of the filled batch; the next capacity by default.
+            spare: how many spare steps there are at least.
 
         Returns:
             The filled rows.
         """
-        size = capacity(real.nvals, _STEPS) if nvals is None else nvals
+        size = capacity(real.nvals + spare, _STEPS) if nvals is None else nvals
         places = capacity(int(real.extents.sum()) + size - real.nvals, _STEPS) if real.has_holes else None
         return cls(real, nrows + 1, max(size, _STEPS), places)
 

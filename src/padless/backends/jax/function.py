@@ -171,7 +171,7 @@ class FilledFunctionBatch(FunctionBatch):
 def purely(run: Callable[[Array | None], Any], x: Any, live: Array | None) -> Any:
     """As `Backend.purely`: what comes out is NaN where something that had to be assumed is wrong."""
     leaves = jax.tree.leaves(x, is_leaf=_is_ragged)
-    rows = [leaf.rows for leaf in leaves if _is_ragged(leaf) and isinstance(leaf.rows, TracedRows)]
+    rows = [_innermost(leaf) for leaf in leaves if _is_ragged(leaf) and isinstance(leaf.rows, TracedRows)]
     if live is None:
         live = next((part.source.live for part in rows), None)
     with noting():
@@ -187,3 +187,8 @@ def purely(run: Callable[[Array | None], Any], x: Any, live: Array | None) -> An
 
 def _is_ragged(x: Any) -> bool:
     return isinstance(x, Ragged)
+
+
+def _innermost(x: Ragged) -> Any:
+    """The rows of the steps, of rows within rows."""
+    return _innermost(x.values) if isinstance(x.values, Ragged) else x.rows
