@@ -10,7 +10,7 @@ import pytest
 import padless
 from padless import MaskError, Ragged, Sequential, layers
 from padless.batching import EmptyRowsWarning
-from padless.errors import ArgumentError, BackendError, DataError, DTypeError, NotBuiltError, NumericError
+from padless.errors import ArgumentError, BackendError, DataError, DTypeError, NotBuiltError, NumericError, ShapeError
 from padless.optimizers import SGD
 
 IDS = [[3, 1, 4], [1], [5, 9, 2, 6, 5]]
