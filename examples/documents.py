@@ -68,7 +68,7 @@ def make_model(words: int, classes: int) -> Any:
 
 
 def regression(counts: np.ndarray, classes: np.ndarray, training: np.ndarray, held_out: np.ndarray) -> float:
-    """Accuracy of a logistic regression on which words an article has, weighted by how rare these are."""
+    """Accuracy of a logistic regression on the words of an article, weighted by how rare they are."""
     model = Sequential([layers.Dense(int(classes.max()) + 1, activation="softmax")])
     model.compile(padless.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(counts[training], classes[training], epochs=10, verbose=0)
@@ -135,6 +135,7 @@ def main() -> None:
     scores = model.predict([documents[i] for i in held_out], verbose=0)
     right = float((scores.argmax(axis=1) == classes[held_out]).mean())
     counts = tokenizer.texts_to_matrix(texts, mode="tfidf").astype("float32")
+    counts /= np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
     majority = np.bincount(classes[training]).argmax()
     always = float((classes[held_out] == majority).mean())
     print(f"Of {len(held_out)} held-out articles right:")

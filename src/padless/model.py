@@ -120,7 +120,7 @@ class Model(Trainer, Layer):
         return given(0, x)
 
     def _ragged_rank(self, key: int | str) -> int | None:
-        spec = self._first_spec if not isinstance(self._first_spec, list) else None
+        spec = self._first_spec if self.built and not isinstance(self._first_spec, list) else None
         return _varying(spec[1:]) if spec is not None and spec.ragged else None
 
     def _prepared(self, x: Any) -> Any:

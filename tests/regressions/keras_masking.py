@@ -50,6 +50,8 @@ def padded(
     rows: Sequence[Host], length: int, *, left: bool = False, fill: float = 0.0
 ) -> tuple[Host, npt.NDArray[np.bool_]]:
     """An array of the rows, and its mask."""
+    if rows[0].dtype.kind != "f" and np.isnan(fill):
+        fill = -1
     array = np.full((len(rows), length, *rows[0].shape[1:]), fill, rows[0].dtype)
     mask = np.zeros((len(rows), length), np.bool_)
     for at, row in enumerate(rows):

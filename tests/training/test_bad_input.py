@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import padless
-from padless import Ragged, Sequential, layers
+from padless import MaskError, Ragged, Sequential, layers
 from padless.batching import EmptyRowsWarning
 from padless.errors import ArgumentError, BackendError, DataError, DTypeError, NotBuiltError, NumericError, ShapeError
 from padless.optimizers import SGD
@@ -188,9 +188,10 @@ def test_things_that_are_no_sequences() -> None:
         with pytest.raises(DTypeError, match="expected a list of sequences, a Ragged or an array"):
             model.predict(wrong)
     with pytest.raises(DataError, match="row 0 has steps of unequal shapes"):
-        model.predict([[[1, 2], [3]]])
-    with pytest.raises(ShapeError, match="one id for each step"):
-        model.predict(np.zeros((2, 3, 4), np.int64))
+        model.predict([[[1, 2], 3]])
+    for steps in ([[[1, 2], [3]]], np.zeros((2, 3, 4), np.int64)):
+        with pytest.raises(MaskError, match="rows within rows"):
+            model.predict(steps)
     with pytest.raises(ArgumentError, match="y=None"):
         model.fit(IDS, verbose=0)
 

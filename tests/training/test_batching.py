@@ -310,11 +310,11 @@ def test_features_that_masking_finds_are_gone_too(backend: str) -> None:
             assert got.rows.row_lengths.tolist() == [3, 0, 1]
 
 
-def test_what_the_layer_cannot_read_is_left_to_its_own_error() -> None:
+def test_steps_of_several_ids_are_rows_within_rows() -> None:
     rows = [[[1, 0], [2, 3]], [[4, 5]]]
     found = column("x", rows, layers.Embedding(20, 3, mask_zero=True))
-    assert found.take(np.arange(2)).to_list() == rows
-    with pytest.raises(padless.errors.ShapeError, match="one id for each step"):
+    assert found.take(np.arange(2)).to_list() == [[[1], [2, 3]], [[4, 5]]]
+    with pytest.raises(padless.MaskError, match="rows within rows"):
         tagger().predict(rows)
 
 

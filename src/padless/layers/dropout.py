@@ -27,6 +27,7 @@ class _Noise(Layer):
     """
 
     view = "ragged"
+    per_step = True
     reads = "floats"
     strength: ClassVar[str] = "rate"
     """Name of the argument that says how much; where it is 0, nothing is drawn."""
