@@ -665,9 +665,9 @@ class Layer:
         if not self.built:
             self._build_for(x)
         y = self._dispatch(x, args, kwargs)
-        if self.activity_regularizer is not None:
-            self.add_activity(y)
         mode = _mode.get()
+        if self.activity_regularizer is not None and (mode is None or mode.losses is not None):
+            self.add_activity(y)
         if mode is not None and mode.watch is not None:
             mode.watch(self, x, y)
         return y
