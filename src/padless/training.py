@@ -242,7 +242,7 @@ class Trainer(Layer):
         self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
     ) -> tuple[dict[str, Any], dict[str, Array], Any]:
         """Predictions of one batch."""
-        with self.backend.no_gradient(), self._holding(arrays), calling(live=live):
+        with self.backend.no_gradient(), self._holding(arrays), calling(live=live, losses=None):
             y = self._run(self._moved(batch[0]))
         sound = self.backend.assumed()
         return {}, {} if sound is None else {"sound": sound}, y
@@ -391,7 +391,7 @@ class Trainer(Layer):
 
         assert self.optimizer is not None
         with self.backend.no_gradient(), _random.drawing(self._seed, self.optimizer.iterations):
-            with calling(training=True, watch=watch), substituted(self, {}):
+            with calling(training=True, watch=watch, losses=None), substituted(self, {}):
                 self._run(self._moved(batch.x))
         if found:
             culprit = found[0]

@@ -13,6 +13,7 @@ import pytest
 import padless
 from padless import Input, Layer, Model, Ragged, Sequential, layers, regularizers
 from padless.errors import ArgumentError, NotThereYetError, ShapeError
+from padless.layer import calling, count_of_rows
 from padless.optimizers import SGD
 from padless.utils import pad_sequences, set_random_seed
 from tests.tolerances import TRAINING, VALUES
@@ -236,6 +237,31 @@ def test_costs_that_compare_rows_see_real_ones_alone(trainer: str) -> None:
 def test_recurrent_cells_refuse_it() -> None:
     with pytest.raises(NotThereYetError, match="activity_regularizer: expected that of the layer"):
         layers.RNN(layers.LSTMCell(3, activity_regularizer="l2"))
+
+
+def test_steps_as_rows_are_divided_by_the_rows() -> None:
+    """A layer that hands its steps to another one as rows, as TimeDistributed does, says how many rows there are."""
+
+    class EachStep(Layer):
+        view = "ragged"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = layers.Dense(3, activity_regularizer="l2")
+
+        def call(self, x: Any) -> Any:
+            with calling(training=self.training, tracing=self.tracing, live=self.live(x), rows=count_of_rows(x)):
+                return x.with_values(self.inner._run(x.values))
+
+    layer = EachStep()
+    for training in (None, True):
+        layer(ROWS, training=training)
+        assert len(layer.losses) == 1
+    for stack in ([layer], [layer.inner]):
+        model = Sequential(stack)
+        model.compile("sgd")
+        y = np.concatenate(ROWS) @ layer.inner.get_weights()[0]
+        np.testing.assert_allclose(model.test_on_batch(ROWS), 0.01 * (y**2).sum() / len(ROWS), **TRAINING)
 
 
 def test_functions_of_ones_own_get_them() -> None:
