@@ -177,21 +177,77 @@ class ModelFunction:
             >>> float(states["layers/0/moving_mean"][0])
             2.0
         """
+        return self._called(params, states, x, training, seed, None)
+
+    def with_losses(
+        self,
+        params: Mapping[str, Array],
+        states: Mapping[str, Array] | None,
+        x: Any,
+        *,
+        training: bool = True,
+        seed: Any = 0,
+    ) -> tuple[Any, dict[str, Array], list[Array]]:
+        """Compute the output, what becomes of the states, and what regularizers and layers add to the loss.
+
+        Args:
+            params: the weights by path.
+            states: the other arrays by path; None for those that the model had.
+            x: as in a call.
+            training: whether dropout drops and statistics are those of the batch, and move.
+            seed: of dropout.
+
+        Returns:
+            The output, the states after this call by path, and scalars, as `model.losses` has them.
+
+        Raises:
+            ArgumentError: when weights are missing or unknown.
+
+        Example:
+            >>> import numpy as np, padless
+            >>> dense = padless.layers.Dense(1, kernel_regularizer="l2", activity_regularizer="l1")
+            >>> model = padless.Sequential([dense])
+            >>> _ = model(np.ones((1, 2), "float32"))
+            >>> params, apply = model.as_function()
+            >>> y, _, losses = apply.with_losses(params, None, np.ones((3, 2), "float32"))
+            >>> len(losses)
+            2
+        """
+        losses: list[Array] = []
+        y, after = self._called(params, states, x, training, seed, losses)
+        return y, after, losses
+
+    def _called(
+        self,
+        params: Mapping[str, Array],
+        states: Mapping[str, Array] | None,
+        x: Any,
+        training: bool,
+        seed: Any,
+        losses: list[Array] | None,
+    ) -> tuple[Any, dict[str, Array]]:
+        """Output and states; losses go into the list."""
         self._require(params)
         before = {**self.states, **(states or {})}
         model = self._model
         given, live = (x.x, x.live) if isinstance(x, FunctionBatch) else (x, None)
 
-        def run(live: Array | None) -> tuple[Any, dict[str, Array]]:
+        def run(live: Array | None) -> tuple[Any, dict[str, Array], list[Array]]:
+            added: list[Array] = []
+            keep = None if losses is None else lambda layer, value: added.append(value)
             # A stateful layer begins anew in each call: its states would be no result of a pure function.
             with model._lock, substituted(model, {**before, **params}) as assigned, carrying(model, {}):
-                with _random.drawing(seed, 0), calling(training=training, live=live):
+                with _random.drawing(seed, 0), calling(training=training, live=live, losses=keep):
                     entered, form = model._enter_inputs(given, None)
                     y = model._run(entered)
-            return model._last_form(form, entered).leave(y), {**before, **assigned}
+                if losses is not None:
+                    added += model.regularization()
+            return model._last_form(form, entered).leave(y), {**before, **assigned}, added
 
-        made: tuple[Any, dict[str, Array]] = self._backend.purely(run, given, live)
-        return made
+        y, after, added = self._backend.purely(run, given, live)
+        if losses is not None:
+            losses += added
+        return y, after
 
     def _require(self, params: Mapping[str, Array]) -> None:
         missing, unknown = self._paths - params.keys(), params.keys() - self._paths
@@ -263,8 +319,8 @@ class ModelFunction:
         xp = self._backend.xp
 
         def total(weights: dict[str, Array]) -> tuple[Array, Any]:
-            y = self(weights, batch, training=training)
-            floats = [v for v in _values(y) if xp.isdtype(v.dtype, "real floating")]
+            y, _, losses = self.with_losses(weights, None, batch, training=training)
+            floats = [v for v in [*_values(y), *losses] if xp.isdtype(v.dtype, "real floating")]
             return sum((xp.sum(v) for v in floats[1:]), start=xp.sum(floats[0])), y
 
         return self._backend.value_and_grad(total, dict(params))[0][1]

@@ -38,6 +38,7 @@ class Mode:
     watch: Callable[[Layer, Any, Any], None] | None = None
     live: Array | None = None
     losses: Callable[[Layer, Array], None] | None = None
+    rows: Any = None
 
 
 _mode: contextvars.ContextVar[Mode | None] = contextvars.ContextVar("padless_mode", default=None)
@@ -68,7 +69,8 @@ def calling(
     tracing: bool = False,
     watch: Callable[[Layer, Any, Any], None] | None = None,
     live: Array | None = None,
-    losses: Callable[[Layer, Array], None] | None = None,
+    losses: Callable[[Layer, Array], None] | Literal["around"] | None = "around",
+    rows: Any = None,
 ) -> Iterator[None]:
     """Within this context, layers are called as parts of a model.
 
@@ -77,9 +79,17 @@ def calling(
         tracing: whether the values are stand-ins.
         watch: called with every layer, its input and its output.
         live: (B,) bool, False for rows that only fill the batch up; None where there are none.
-        losses: called with every layer that adds to the loss, and what it adds; None where there is no loss.
+        losses: called with every layer that adds to the loss, and what it adds; None where there is no loss. By default
+            as around this context; outside of any, what is added is kept for `layer.losses`. Stand-ins cost nothing.
+        rows: how many rows penalties on outputs are divided by; by default as around this context, or as many as an
+            output has. To be said where steps are handed to a layer as if they were rows: `count_of_rows`.
     """
-    with _within(Mode(training, tracing, watch, live, losses)):
+    around = _mode.get()
+    if losses == "around":
+        # Nothing is kept of a function that is being compiled: its numbers mean nothing outside.
+        losses = around.losses if around is not None else keep_loss if live is None else None
+    rows = around.rows if rows is None and around is not None else rows
+    with _within(Mode(training, tracing, watch, live, None if tracing else losses, rows)):
         yield
 
 
@@ -574,11 +584,7 @@ class Layer:
                 )
             )
         cost: Array = rule(self._live_part(y))
-        if live is None:
-            count = y.rows.nrows if isinstance(y, Ragged) else y.shape[0] if y.ndim else 1
-            return cost / max(count, 1)
-        count = self.xp.sum(self.backend.cast(live, self.backend.dtype_name(cost)))
-        return cost / self.xp.where(count > 0, count, self.xp.ones_like(count))
+        return cost / self.backend.cast(self.backend.asarray(count_of_rows(y)), self.backend.dtype_name(cost))
 
     def _live_part(self, x: Any) -> Array:
         """The packed steps or the rows of a value, zeros in the place of those that only fill a batch up."""
@@ -682,9 +688,9 @@ class Layer:
         if not self.built:
             self._build_for(x)
         y = self._dispatch(x, args, kwargs)
-        if self.activity_regularizer is not None:
-            self.add_activity(y)
         mode = _mode.get()
+        if self.activity_regularizer is not None and (mode is None or mode.losses is not None):
+            self.add_activity(y)
         if mode is not None and mode.watch is not None:
             mode.watch(self, x, y)
         return y
@@ -988,6 +994,25 @@ class Layer:
             )
 
 
+def count_of_rows(x: Any) -> Any:
+    """How many rows penalties on a value are divided by.
+
+    Args:
+        x: a Ragged or an array (B, ...).
+
+    Returns:
+        A number, or an array that holds one; 1 in the place of 0.
+    """
+    mode = _mode.get() or Mode()
+    if mode.rows is not None:
+        return mode.rows
+    if mode.live is None:
+        return max(x.rows.nrows if isinstance(x, Ragged) else x.shape[0] if x.ndim else 1, 1)
+    xp = backends.of(mode.live).xp
+    count = xp.sum(mode.live)
+    return xp.where(count > 0, count, xp.ones_like(count))
+
+
 def live_entries(x: Any, live: Array | None) -> Array | None:
     """Which entries of the first axis of a value are real.
 
@@ -1040,9 +1065,9 @@ def rows_of_steps(x: Ragged) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    mode = _mode.get() or Mode()
+    mode = _mode.get() or Mode(losses=keep_loss)
     live = None if mode.live is None else _live_steps(x, mode.live)
-    with _within(replace(mode, live=live)), naming_outer_rows(x.rows):
+    with _within(replace(mode, live=live, rows=count_of_rows(x))), naming_outer_rows(x.rows):
         yield
 
 

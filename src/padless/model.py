@@ -12,7 +12,7 @@ from padless.backends.base import Array
 from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
 from padless.function import ModelFunction
-from padless.layer import Layer, calling, inside_model, keep_loss
+from padless.layer import Layer, calling, inside_model
 from padless.ragged import Ragged, require_same_rows
 from padless.spec import Spec, Symbol
 from padless.training import Trainer
@@ -93,7 +93,7 @@ class Model(Trainer, Layer):
         outermost = not inside_model()
         entered, form = self._enter_inputs(x, mask)
         if outermost:
-            with calling(losses=keep_loss):
+            with calling():
                 y = self._run(entered, *args, **kwargs)
         else:
             y = self._run(entered, *args, **kwargs)

@@ -247,7 +247,8 @@ class Trainer(Layer):
         self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
     ) -> tuple[dict[str, Any], dict[str, Array], Any]:
         """Predictions of one batch."""
-        with self.backend.no_gradient(), self._holding(arrays), carrying(self, batch[3]) as kept, calling(live=live):
+        calls = calling(live=live, losses=None)
+        with self.backend.no_gradient(), self._holding(arrays), carrying(self, batch[3]) as kept, calls:
             y = self._run(self._moved(batch[0]))
         sound = self.backend.assumed()
         return {}, {} if sound is None else {"sound": sound}, (y, kept)
@@ -402,7 +403,8 @@ class Trainer(Layer):
 
         assert self.optimizer is not None
         with self.backend.no_gradient(), _random.drawing(self._seed, self.optimizer.iterations):
-            with calling(training=True, watch=watch), substituted(self, {}), carrying(self, carried(self)):
+            calls = calling(training=True, watch=watch, losses=None)
+            with calls, substituted(self, {}), carrying(self, carried(self)):
                 self._run(self._moved(batch.x))
         if found:
             culprit = found[0]

@@ -13,6 +13,7 @@ import pytest
 import padless
 from padless import Input, Layer, Model, Ragged, Sequential, layers, regularizers
 from padless.errors import ArgumentError, NotThereYetError, ShapeError
+from padless.layer import calling, count_of_rows
 from padless.optimizers import SGD
 from padless.utils import pad_sequences, set_random_seed
 from tests.tolerances import TRAINING, VALUES
@@ -78,22 +79,20 @@ def padded(side: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("side", ["post", "pre"])
-def test_padding_changes_nothing(name: str, side: str) -> None:
-    x, mask = padded(side)
+def test_padding_changes_nothing(name: str) -> None:
     packed, masked = model_of(MAKERS[name]), model_of(MAKERS[name], layers.Masking())
-    for _ in range(2):
+    for side in ("post", "pre"):
         want = packed.train_on_batch(ROWS, NUMBERS)
         assert np.isfinite(want)
-        np.testing.assert_allclose(masked.train_on_batch(x, NUMBERS), want, **TRAINING)
-    want = packed.evaluate(ROWS, NUMBERS, verbose=0)
-    for found in (masked.evaluate(x, NUMBERS, verbose=0), packed.test_on_batch(Ragged.from_list(ROWS), NUMBERS)):
-        np.testing.assert_allclose(found, want, **TRAINING)
-        packed.reset_metrics()
+        np.testing.assert_allclose(masked.train_on_batch(padded(side)[0], NUMBERS), want, **TRAINING)
     for a, b in zip(masked.get_weights(), packed.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, **TRAINING)
-    poisoned = np.where(mask[..., None], x, np.nan)
-    np.testing.assert_allclose(packed.test_on_batch(Ragged.from_padded(poisoned, mask), NUMBERS), want, **TRAINING)
+    want = packed.evaluate(ROWS, NUMBERS, verbose=0)
+    for side in ("post", "pre"):
+        x, mask = padded(side)
+        poisoned = Ragged.from_padded(np.where(mask[..., None], x, np.nan), mask)
+        for model, given in ((masked, x), (packed, Ragged.from_list(ROWS)), (packed, poisoned)):
+            np.testing.assert_allclose(model.evaluate(given, NUMBERS, verbose=0), want, **TRAINING)
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -238,3 +237,42 @@ def test_costs_that_compare_rows_see_real_ones_alone(trainer: str) -> None:
 def test_recurrent_cells_refuse_it() -> None:
     with pytest.raises(NotThereYetError, match="activity_regularizer: expected that of the layer"):
         layers.RNN(layers.LSTMCell(3, activity_regularizer="l2"))
+
+
+def test_steps_as_rows_are_divided_by_the_rows() -> None:
+    """A layer that hands its steps to another one as rows, as TimeDistributed does, says how many rows there are."""
+
+    class EachStep(Layer):
+        view = "ragged"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = layers.Dense(3, activity_regularizer="l2")
+
+        def call(self, x: Any) -> Any:
+            with calling(training=self.training, tracing=self.tracing, live=self.live(x), rows=count_of_rows(x)):
+                return x.with_values(self.inner._run(x.values))
+
+    layer = EachStep()
+    for training in (None, True):
+        layer(ROWS, training=training)
+        assert len(layer.losses) == 1
+    for stack in ([layer], [layer.inner]):
+        model = Sequential(stack)
+        model.compile("sgd")
+        y = np.concatenate(ROWS) @ layer.inner.get_weights()[0]
+        np.testing.assert_allclose(model.test_on_batch(ROWS), 0.01 * (y**2).sum() / len(ROWS), **TRAINING)
+
+
+def test_functions_of_ones_own_get_them() -> None:
+    model = Sequential(
+        [Input((None, 4)), layers.Dense(3, activity_regularizer="l2"), layers.LSTM(2, kernel_regularizer="l2")]
+    )
+    params, apply = model.as_function()
+    batch = apply.batch(ROWS)
+    y, _, losses = apply.with_losses(params, None, batch)
+    model(ROWS)
+    assert len(losses) == 2
+    host = model.backend.to_host
+    np.testing.assert_allclose([float(host(v)) for v in losses], [float(host(v)) for v in model.losses], **VALUES)
+    np.testing.assert_allclose(batch.cut(y), host(model(ROWS)), **VALUES)
