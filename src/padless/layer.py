@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import optree
 
 from padless import backends, constraints, initializers, regularizers
 from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetError, ShapeError, explain, nearest
@@ -159,7 +160,8 @@ class Layer:
     kept: list[Array] | None = None
     """Arrays (B, ...) that a layer keeps from batch to batch, as the states of a stateful recurrent layer.
 
-    A layer that does so assigns the attribute in `__init__`. They are no weights: neither counted nor saved.
+    A layer that does so assigns the attribute in `__init__`, and says in `get_initial_state(batch_size)` what it begins
+    with. They are no weights: neither counted nor saved.
     """
     per_step: ClassVar[bool] = False
     """Whether a layer that gets rows makes one step of each, as Dropout does; one of view "steps" does in any case."""
@@ -1187,6 +1189,20 @@ def carried(layer: Layer) -> dict[str, list[Array]]:
         Arrays (B, ...) by the path of their layer; nothing of a layer that keeps nothing at present.
     """
     return {path: keeper.kept for path, keeper in _keepers(layer) if keeper.kept is not None}
+
+
+def coming_states(layer: Layer, nrows: int) -> dict[str, list[Array]]:
+    """Arrays in the shapes of those that layers will keep, of the layers that keep nothing at present.
+
+    Args:
+        layer: a layer or model, built.
+        nrows: B of the batches.
+
+    Returns:
+        As `carried` gives them.
+    """
+    keepers: list[tuple[str, Any]] = [(path, keeper) for path, keeper in _keepers(layer) if keeper.kept is None]
+    return {path: list(optree.tree_leaves(keeper.get_initial_state(nrows))) for path, keeper in keepers}
 
 
 def carry(layer: Layer, arrays: dict[str, list[Array]]) -> None:

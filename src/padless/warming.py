@@ -14,6 +14,7 @@ from padless.backends.base import Program
 from padless.batching import Batch, Source, Table
 from padless.callbacks import waiting
 from padless.errors import ArgumentError, DataError, explain
+from padless.layer import coming_states
 
 if TYPE_CHECKING:
     from padless.training import Trainer
@@ -114,4 +115,10 @@ def _of_each_size(
         size = program.size(numbers, trainer._parts_for(name, make() if len(seen) == 1 else hollow), hollow.room)
         if size not in seen:
             seen.add(size)
-            yield trainer._parts_for(name, make()), hollow.room
+            batch = make()
+            x, y, weight, kept = trainer._parts_for(name, batch)
+            yield (x, y, weight, kept), hollow.room
+            # The first batch of a stateful model has no states yet: those after it are another size.
+            coming = coming_states(trainer, batch.nrows)
+            if coming:
+                yield (x, y, weight, {**kept, **coming}), hollow.room

@@ -272,6 +272,8 @@ def test_compiled_once_for_the_first_batch_and_once_for_the_others() -> None:
     padless.set_backend("jax")
     try:
         model = make()
+        assert model.warmup(all_rows(), batch_size=B, steps="predict", verbose=0) == 2
+        assert model.layers[0].states is None  # type: ignore[attr-defined]
         for _ in range(2):
             model.predict(all_rows(), batch_size=B, verbose=0)
             model.reset_state()
