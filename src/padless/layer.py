@@ -20,6 +20,7 @@ from padless.named import snake_case
 from padless.ragged import Ragged
 from padless.rows import RowPartition, require_same_steps
 from padless.spec import Spec, Symbol
+from padless.targets import live_entries
 
 Array = Any
 View = Literal["steps", "ragged", "padded"]
@@ -204,6 +205,20 @@ class Layer:
             The output.
         """
         raise NotImplementedError(f"{type(self).__name__} has no call(self, x)")
+
+    def decode(self, y: Any) -> Any:
+        """Turn what a model with this layer at its end computes into what it says: what `predict` and metrics get.
+
+        A loss gets what was computed. Most layers say what they compute; a layer that scores whole sequences, such as
+        `layers.CRF`, picks the best one here. A subclassed model with such a layer calls it in a `decode` of its own.
+
+        Args:
+            y: what `call` gave.
+
+        Returns:
+            The same, or something with an entry for each step or row.
+        """
+        return y
 
     # ---- weights
 
@@ -810,22 +825,6 @@ class Layer:
                     fix="call it once, or give the model an Input",
                 )
             )
-
-
-def live_entries(x: Any, live: Array | None) -> Array | None:
-    """Which entries of the first axis of a value are real.
-
-    Args:
-        x: a Ragged or an array (B, ...).
-        live: (B,) bools, one for each row; None where all are real.
-
-    Returns:
-        Bools, one for each step (N,) or row (B,); None where all are real.
-    """
-    if live is None or not isinstance(x, Ragged):
-        return live
-    owner = backends.of(x.values)
-    return owner.xp.take(live, owner.index(x.rows, "value_rowids"), axis=0)
 
 
 def _parts(y: Any) -> list[Any]:

@@ -133,3 +133,19 @@ def _packed(where: str, what: str, value: Any, rows: RowPartition, owner: Backen
         )
     index = owner.index(rows, "value_rowids") * length + owner.index(rows, "positions")
     return owner.xp.take(flat, index, axis=0)
+
+
+def live_entries(x: Any, live: Array | None) -> Array | None:
+    """Which entries of the first axis of a value are real.
+
+    Args:
+        x: a Ragged or an array (B, ...).
+        live: (B,) bools, one for each row; None where all are real.
+
+    Returns:
+        Bools, one for each step (N,) or row (B,); None where all are real.
+    """
+    if live is None or not isinstance(x, Ragged):
+        return live
+    owner = backends.of(x.values)
+    return owner.xp.take(live, owner.index(x.rows, "value_rowids"), axis=0)

@@ -13,6 +13,7 @@ from padless.layers.activations import Softmax as Softmax
 from padless.layers.attention import MultiHeadAttention as MultiHeadAttention
 from padless.layers.convolution import Conv1D as Conv1D
 from padless.layers.convolution import Conv2D as Conv2D
+from padless.layers.crf import CRF as CRF
 from padless.layers.dense import Dense as Dense
 from padless.layers.dropout import Dropout as Dropout
 from padless.layers.embedding import Embedding as Embedding

@@ -161,6 +161,8 @@ def _walk(turn: Turn, plan: Plan, carry: Arrays, buffers: Arrays, *, back: bool 
 
 
 def _like(array: Array, count: int) -> Any:
+    if array.dtype.itemsize == 8:  # traced as a shape alone, it would be 32 bits wide
+        return jnp.zeros((count, *array.shape[1:]), array.dtype)
     return jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype)  # type: ignore[no-untyped-call]
 
 
