@@ -1,7 +1,7 @@
 """Linear chains: which tags follow each other in a row, scored by one matrix for each step.
 
-The potentials of a chain are a Ragged (B, None, K, K): entry [i, j] of a step is the score of tag j there after tag i at
-the step before. At the first step of a row the score does not depend on i. The score of a path is the sum over its
+The potentials of a chain are a Ragged (B, None, K, K): entry [i, j] of a step is the score of tag j there after tag i
+at the step before. At the first step of a row the score does not depend on i. The score of a path is the sum over its
 steps; its probability is exp(score), divided by the sum over all paths of the row.
 
 Legend of shapes: N steps of all rows, B rows, K tags. Source: Lafferty, McCallum and Pereira 2001; Rabiner 1989 for the

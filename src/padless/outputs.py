@@ -134,6 +134,11 @@ class Heads:
         """Those with a loss."""
         return [head for head in self.heads if head.loss is not None]
 
+    @property
+    def names(self) -> list[str] | None:
+        """Of the outputs; None before they are known."""
+        return self._names
+
     def of(self, y_pred: Any) -> dict[str, Any]:
         """Outputs by name.
 
@@ -215,7 +220,7 @@ class Heads:
         if y is None or not self.several:
             return next(iter(y.values())) if isinstance(y, dict) and len(y) == 1 else y
         if isinstance(y, list | tuple):
-            for names in (self._names or names_of(tuple(y)), [head.name for head in self.trained]):
+            for names in (self._names or names_of(tuple(range(len(y)))), [head.name for head in self.trained]):
                 if len(names) == len(y):
                     return {name: part for name, part in zip(names, y, strict=True) if part is not None}
         elif isinstance(y, dict) and set(y) <= set(self._names or y):

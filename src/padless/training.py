@@ -94,7 +94,7 @@ class Trainer(Layer):
         Raises:
             ArgumentError: for a name that is not known (it suggests the nearest), or what does not fit the outputs.
         """
-        heads = Heads(loss, loss_weights, metrics, weighted_metrics, self.output_names)
+        heads = Heads(loss, loss_weights, metrics, weighted_metrics, self.output_names or self._heads.names)
         self.run_eagerly = run_eagerly
         self.optimizer = optimizers.get(optimizer, self.backend)
         self._heads = heads

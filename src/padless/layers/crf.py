@@ -17,17 +17,17 @@ _MODES = ("viterbi", "marginal")
 class CRF(Layer):
     """Score every tag at every step and every tag after every other: a linear-chain conditional random field.
 
-    What it computes are potentials, one matrix for each step, of which `losses.CRF` (the layer's `loss`) takes the
-    probability of the true tags, and from which `predict` and metrics get tags: those of the best path of the whole row,
-    not the best of each step. `model.compile("adam", loss=crf.loss, metrics=["accuracy"])`, or `loss="crf"`.
+    What it computes are potentials, one matrix for each step. `losses.CRF` (the layer's `loss`) takes the probability
+    of the true tags from them; `predict` and metrics get tags: those of the best path of the whole row, not the best
+    of each step. `model.compile("adam", loss=crf.loss, metrics=["accuracy"])`, or `loss="crf"`.
 
     Args:
         units: number of tags.
         chain_initializer: of the scores of a tag after another.
         use_boundary: whether the first and the last tag of a row have scores of their own.
         boundary_initializer: of these.
-        use_kernel: whether a matrix and a bias make the scores of the tags at each step of the features; without them the
-            input holds these scores.
+        use_kernel: whether a matrix and a bias make the scores of the tags at each step of the features; without them
+            the input holds these scores.
         test_mode: what `predict` gives: "viterbi" tags (N,), or "marginal" the probability of each tag (N, units).
         kernel_initializer: of the matrix.
         bias_initializer: of the bias.
@@ -59,8 +59,8 @@ class CRF(Layer):
         >>> [len(tags) for tags in model.predict([[1, 2], [3]])]
         [2, 1]
 
-    Source: Lafferty, McCallum and Pereira 2001; names of keras-contrib's and of TensorFlow Addons' CRF. pytorch-crf calls
-    the last three weights transitions, start_transitions and end_transitions.
+    Source: Lafferty, McCallum and Pereira 2001; names of keras-contrib's and of TensorFlow Addons' CRF. The
+    last three weights are pytorch-crf's transitions, start_transitions and end_transitions.
     """
 
     view = "ragged"
