@@ -15,7 +15,7 @@ from tests.tolerances import TRAINING
 pytestmark = [
     pytest.mark.usefixtures("trainer"),
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:The structure of `inputs`:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Gradients do not exist:UserWarning"),
 ]
 
 RNG = np.random.default_rng(7)
