@@ -467,12 +467,9 @@ class Table:
         part._columns = picked
         part.nrows = len(rows)
         part._lengths = self._lengths[rows] if self.max_tokens is not None else self._lengths
-        for name, tree, key in (
-            ("inputs", self.inputs, "x"),
-            ("targets", self.targets, "y"),
-            ("weights", self.weights, "sample_weight"),
-        ):
-            part.__dict__[name] = _in_each(tree, lambda at, _, key=key: picked[f"{key}{at}"])
+        part.inputs = _in_each(self.inputs, lambda at, _: picked[f"x{at}"])
+        part.targets = _in_each(self.targets, lambda at, _: picked[f"y{at}"])
+        part.weights = _in_each(self.weights, lambda at, _: picked[f"sample_weight{at}"])
         return part
 
 

@@ -677,7 +677,7 @@ def binary_focal_crossentropy(
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
-    alpha: float = 0.25,
+    alpha: Any = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
@@ -2388,7 +2388,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> L
         >>> deserialize(serialize(Huber(2.0))).arguments
         {'delta': 2.0}
     """
-    own = (custom_objects or {}).get(name.get("class_name") if isinstance(name, Mapping) else name)
+    own = (custom_objects or {}).get(str(name.get("class_name") if isinstance(name, Mapping) else name))
     if own is None:
         return get(name)
     return get(own.from_config(name.get("config") or {}) if isinstance(name, Mapping) else own)

@@ -2427,7 +2427,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         >>> deserialize(serialize(TopKCategoricalAccuracy(3))).arguments
         {'k': 3}
     """
-    own = (custom_objects or {}).get(config.get("class_name") if isinstance(config, Mapping) else config)
+    own = (custom_objects or {}).get(str(config.get("class_name") if isinstance(config, Mapping) else config))
     if own is None:
         return get(config)
     return get(own.from_config(config.get("config") or {}) if isinstance(config, Mapping) else own)

@@ -29,3 +29,19 @@ def test_the_loop_of_flax_and_optax_runs(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "of 16 held-out articles right; always" in done.stdout
+
+
+def test_the_tagger_runs_on_a_sample() -> None:
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    sample = Path(__file__).parents[1] / "data" / "turkish_web.conllu"
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "tagging.py", f"--data={sample}", "--sentences=40", "--epochs=1"],
+        env={**os.environ, "PYTHONPATH": str(Path(padless.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the most frequent tag of each word" in done.stdout
+    assert "LSTM and CRF" in done.stdout
