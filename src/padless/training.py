@@ -326,7 +326,9 @@ class Trainer(Layer):
                 return self._run(self._moved(_first_rows(batch.x)))
 
         with self.backend.no_gradient():
-            self.backend.abstractly(run)
+            y = self.backend.abstractly(run)
+        if self.compiled:
+            self._heads.of(y)  # now, so that what is compiled knows all losses from the first batch on
 
     def _test_on(self, batch: Batch) -> None:
         if not self.built:

@@ -115,6 +115,18 @@ def test_training_and_reading(trainer: str) -> None:
     np.testing.assert_allclose(np.mean(weights), by_list, **VALUES)
 
 
+def test_batches_of_so_many_steps(trainer: str) -> None:
+    """The labels of a batch are filled up with it, where a backend fills batches up."""
+    x, labels = spoken(20)
+    found = []
+    for arguments in ({"batch_size": 20}, {"max_tokens": 40}, {"batch_size": 3}):
+        model = reader()
+        model.compile("sgd", loss="ctc")
+        found.append(model.evaluate(x, labels, verbose=0, **arguments))
+    np.testing.assert_allclose(found[1:], found[:1] * 2, **VALUES)
+    model.fit(x, labels, max_tokens=40, verbose=0)
+
+
 def test_rows_that_cannot_be_aligned(trainer: str) -> None:
     x, labels = spoken(4)
     labels[2] = [1, 1] * 6

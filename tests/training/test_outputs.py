@@ -130,6 +130,16 @@ def test_batches_of_a_generator() -> None:
 
 
 @trains
+def test_rows_that_are_held_out_and_compiling_ahead() -> None:
+    model = tagger_and_classifier()
+    model.compile("sgd", loss=SCCE)
+    model.warmup(IDS, [TAGS, TOPIC], batch_size=2)
+    y = {"tags": TAGS, "topic": TOPIC}
+    history = model.fit(IDS, y, sample_weight={"topic": np.ones(4)}, validation_split=0.5, verbose=0).history
+    assert {"loss", "val_tags_loss", "val_topic_loss"} <= set(history)
+
+
+@trains
 def test_files(tmp_path: Path) -> None:
     model = tagger_and_classifier()
     model.compile(
