@@ -29,7 +29,9 @@ from padless.rows import RowPartition as RowPartition
 if TYPE_CHECKING:
     from padless import activations as activations
     from padless import callbacks as callbacks
+    from padless import chains as chains
     from padless import constraints as constraints
+    from padless import decoding as decoding
     from padless import initializers as initializers
     from padless import layers as layers
     from padless import losses as losses
@@ -60,8 +62,8 @@ _LAZY = {
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
+    "activations", "callbacks", "chains", "constraints", "decoding", "initializers", "layers", "losses", "metrics",
+    "models", "optimizers", "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
 )  # fmt: skip
 
 

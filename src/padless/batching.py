@@ -37,8 +37,8 @@ class Batch(NamedTuple):
 
     Attributes:
         x: the input: a Ragged, an array, or a tuple or dict of these.
-        y: the targets, or None.
-        weight: weights per row or per step, or None.
+        y: the targets, or None; a dict by output, where there are several.
+        weight: weights per row or per step, or None; or a dict by output.
         rows: (B,) index of each row in the data, or None when they came in a stream.
         room: the most rows and steps that any batch of the epoch has, where that is known.
     """
@@ -311,8 +311,8 @@ class Table:
 
     Args:
         x: the inputs: one, or a tuple or dict for a model with several.
-        y: the targets, or None.
-        weight: (B,) weights, or weights per step, or None.
+        y: the targets, or None; a dict by output, where there are several.
+        weight: (B,) weights, or weights per step, or None; or a dict by output.
         batch_size: rows of a batch.
         mask_maker: the layer that finds padding, if the model begins with one.
         max_tokens: steps that a batch may hold, instead of batch_size; of several inputs, the longest of a row counts.
@@ -336,22 +336,13 @@ class Table:
         max_tokens: int | None = None,
         ragged_rank: RankOf | None = None,
     ) -> None:
-        def made(what: str, key: int | str, part: Any) -> Column:
-            return column(what, part, mask_maker, None if ragged_rank is None else ragged_rank(key))
-
-        self.inputs: Any
-        if isinstance(x, tuple):
-            self.inputs = tuple(made(f"x[{at}]", at, part) for at, part in enumerate(x))
-            columns = {f"x[{at}]": part for at, part in enumerate(self.inputs)}
-        elif isinstance(x, dict):
-            self.inputs = {key: made(f"x[{key!r}]", key, part) for key, part in x.items()}
-            columns = {f"x[{key!r}]": part for key, part in self.inputs.items()}
-        else:
-            self.inputs = made("x", 0, x)
-            columns = {"x": self.inputs}
-        self.targets = None if y is None else column("y", y)
-        self.weights = None if weight is None else column("sample_weight", weight)
-        columns.update({k: v for k, v in (("y", self.targets), ("sample_weight", self.weights)) if v is not None})
+        # Targets and weights of several outputs are a dict; a tuple of them is a list of numbers.
+        self.inputs: Any = _columns("x", x, mask_maker, ragged_rank)
+        self.targets: Any = None if y is None else _columns("y", list(y) if isinstance(y, tuple) else y)
+        self.weights: Any = (
+            None if weight is None else _columns("sample_weight", list(weight) if isinstance(weight, tuple) else weight)
+        )
+        columns = {**_named("x", self.inputs), **_named("y", self.targets), **_named("sample_weight", self.weights)}
         counts = {name: part.nrows for name, part in columns.items()}
         if len(set(counts.values())) != 1:
             raise DataError(
@@ -437,14 +428,9 @@ class Table:
         Returns:
             The batch, on the host.
         """
-        if isinstance(self.inputs, tuple):
-            x: Any = tuple(part.take(rows) for part in self.inputs)
-        elif isinstance(self.inputs, dict):
-            x = {key: part.take(rows) for key, part in self.inputs.items()}
-        else:
-            x = self.inputs.take(rows)
-        y = None if self.targets is None else self.targets.take(rows)
-        weight = None if self.weights is None else self.weights.take(rows)
+        x, y, weight = (
+            _in_each(tree, lambda _, part: part.take(rows)) for tree in (self.inputs, self.targets, self.weights)
+        )
         room = None if self.max_tokens is None or not self.most_rows else (self.most_rows, self.max_tokens)
         return Batch(x, y, weight, rows, room)
 
@@ -479,12 +465,7 @@ class Table:
             A table whose batches hold the same rows as those of this one.
         """
         made = copy.copy(self)
-        if isinstance(self.inputs, tuple):
-            made.inputs = tuple(_hollow(part) for part in self.inputs)
-        elif isinstance(self.inputs, dict):
-            made.inputs = {key: _hollow(part) for key, part in self.inputs.items()}
-        else:
-            made.inputs = _hollow(self.inputs)
+        made.inputs = _in_each(self.inputs, lambda _, part: _hollow(part))
         return made
 
     def split(self, fraction: float) -> tuple[Table, Table]:
@@ -519,14 +500,43 @@ class Table:
         part._columns = picked
         part.nrows = len(rows)
         part._lengths = self._lengths[rows] if self.max_tokens is not None else self._lengths
-        part.targets, part.weights = picked.get("y"), picked.get("sample_weight")
-        if isinstance(self.inputs, tuple):
-            part.inputs = tuple(picked[f"x[{at}]"] for at in range(len(self.inputs)))
-        elif isinstance(self.inputs, dict):
-            part.inputs = {key: picked[f"x[{key!r}]"] for key in self.inputs}
-        else:
-            part.inputs = picked["x"]
+        part.inputs = _in_each(self.inputs, lambda at, _: picked[f"x{at}"])
+        part.targets = _in_each(self.targets, lambda at, _: picked[f"y{at}"])
+        part.weights = _in_each(self.weights, lambda at, _: picked[f"sample_weight{at}"])
         return part
+
+
+def _in_each(tree: Any, function: Callable[[str, Any], Any]) -> Any:
+    """Call function(place, column) for one column, or each of a tuple or dict of them."""
+    return _with_keys(tree, lambda key, part: function("" if key is None else f"[{key!r}]", part))
+
+
+def _with_keys(tree: Any, function: Callable[[int | str | None, Any], Any]) -> Any:
+    """The same with the number or name of each; None for the only one."""
+    if tree is None:
+        return None
+    if isinstance(tree, tuple):
+        return tuple(function(at, part) for at, part in enumerate(tree))
+    if isinstance(tree, dict):
+        return {key: function(key, part) for key, part in tree.items()}
+    return function(None, tree)
+
+
+def _columns(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: RankOf | None = None) -> Any:
+    """Columns of what a user gives: one, or a tuple or dict."""
+
+    def made(key: int | str | None, part: Any) -> Column:
+        rank = None if ragged_rank is None else ragged_rank(0 if key is None else key)
+        return column(what if key is None else f"{what}[{key!r}]", part, mask_maker, rank)
+
+    return _with_keys(data, made)
+
+
+def _named(what: str, tree: Any) -> dict[str, Column]:
+    """The columns by their names in errors."""
+    found: dict[str, Column] = {}
+    _in_each(tree, lambda at, part: found.setdefault(f"{what}{at}", part))
+    return found
 
 
 def _hollow(col: Column) -> Column:
@@ -551,6 +561,7 @@ class Stream:
         steps: batches of an epoch; needed for a generator without end.
         mask_maker: the layer that finds padding in padded arrays, if the model begins with one.
         ragged_rank: as of `Table`.
+        named: named(y, weight) gives both by the names of the outputs.
 
     Attributes:
         once: whether the source can be read only once, as a generator.
@@ -562,8 +573,10 @@ class Stream:
         steps: int | None = None,
         mask_maker: Layer | None = None,
         ragged_rank: RankOf | None = None,
+        named: Callable[[Any, Any], tuple[Any, Any]] | None = None,
     ) -> None:
         self.source = source
+        self.named = named
         self.steps = steps
         self.ragged_rank = ragged_rank
         self.mask_maker = mask_maker
@@ -632,6 +645,8 @@ class Stream:
                 )
             )
         x, y, weight = (*parts, None, None)[:3]
+        if self.named is not None:
+            y, weight = self.named(y, weight)
         table = Table(x, y, weight, mask_maker=self.mask_maker, ragged_rank=self.ragged_rank)
         return table.batch(np.arange(table.nrows))._replace(rows=None)
 
@@ -663,6 +678,7 @@ def source_of(
     several: bool,
     max_tokens: int | None = None,
     ragged_rank: RankOf | None = None,
+    named: Callable[[Any, Any], tuple[Any, Any]] | None = None,
 ) -> Source:
     """Make a source of batches of the arguments of `fit`.
 
@@ -676,6 +692,7 @@ def source_of(
         several: whether the model has several inputs, so that a list is a list of inputs.
         max_tokens: steps that a batch may hold, instead of batch_size.
         ragged_rank: as of `Table`.
+        named: named(y, weight) gives targets and weights by the names of the outputs.
 
     Returns:
         The source.
@@ -689,6 +706,8 @@ def source_of(
     if several and isinstance(x, list):
         x = tuple(x)
     if not yields_batches(x):
+        if named is not None:
+            y, weight = named(y, weight)
         return Table(x, y, weight, 32 if batch_size is None else batch_size, mask_maker, max_tokens, ragged_rank)
     if max_tokens is not None:
         raise ArgumentError(
@@ -708,7 +727,7 @@ def source_of(
                 fix="yield x, y",
             )
         )
-    return Stream(x, steps, mask_maker, ragged_rank)
+    return Stream(x, steps, mask_maker, ragged_rank, named)
 
 
 def _check_max_tokens(max_tokens: Any, batch_size: int | None) -> None:

@@ -5,10 +5,29 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Self
 
 
 class PadlessError(Exception):
     """Base class of every exception that padless raises on purpose."""
+
+    def inside(self, where: str) -> Self:
+        """The same error, with the name of what it happened in before its text.
+
+        Args:
+            where: such as "output 'tags'".
+
+        Returns:
+            A new error.
+
+        Example:
+            >>> str(PadlessError("loss 'mse': expected ...").inside("output 'tags'"))
+            "output 'tags', loss 'mse': expected ..."
+        """
+        made = type(self).__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made.args = (f"{where}, {self}",)
+        return made
 
 
 class ArgumentError(PadlessError, ValueError):

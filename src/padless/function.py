@@ -12,8 +12,9 @@ from padless import random as _random
 from padless.backends.base import Array, Backend
 from padless.batching import count_rows
 from padless.errors import ArgumentError, explain
-from padless.layer import calling, carrying, live_entries, substituted
+from padless.layer import calling, carrying, substituted
 from padless.ragged import Ragged
+from padless.targets import live_entries
 
 if TYPE_CHECKING:
     from padless.model import Model

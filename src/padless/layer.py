@@ -22,6 +22,7 @@ from padless.named import snake_case
 from padless.ragged import Ragged
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, Symbol
+from padless.targets import live_entries, live_steps
 
 Array = Any
 View = Literal["steps", "ragged", "padded"]
@@ -259,6 +260,20 @@ class Layer:
             The output.
         """
         raise NotImplementedError(f"{type(self).__name__} has no call(self, x)")
+
+    def decode(self, y: Any) -> Any:
+        """Turn what a model with this layer at its end computes into what it says: what `predict` and metrics get.
+
+        A loss gets what was computed. Most layers say what they compute; a layer that scores whole sequences, such as
+        `layers.CRF`, picks the best one here. A subclassed model with such a layer calls it in a `decode` of its own.
+
+        Args:
+            y: what `call` gave.
+
+        Returns:
+            The same, or something with an entry for each step or row.
+        """
+        return y
 
     # ---- weights
 
@@ -1015,27 +1030,6 @@ def count_of_rows(x: Any) -> Any:
     return xp.where(count > 0, count, xp.ones_like(count))
 
 
-def live_entries(x: Any, live: Array | None) -> Array | None:
-    """Which entries of the first axis of a value are real.
-
-    Args:
-        x: a Ragged or an array (B, ...).
-        live: (B,) bools, one for each row; None where all are real.
-
-    Returns:
-        Bools, one for each innermost step (N,) or row (B,); None where all are real.
-    """
-    if live is None or not isinstance(x, Ragged):
-        return live
-    return live_entries(x.values, _live_steps(x, live))
-
-
-def _live_steps(x: Ragged, live: Array) -> Array:
-    """(N,) which steps are real, of rows within rows which of these, given (B,) which rows are."""
-    owner = backends.of(x.flat_values)
-    return owner.xp.take(live, owner.index(x.rows, "value_rowids"), axis=0)
-
-
 def is_nested(x: Any) -> bool:
     """Whether a value has rows within rows."""
     return isinstance(x, Ragged) and isinstance(x.values, Ragged)
@@ -1068,7 +1062,7 @@ def rows_of_steps(x: Ragged) -> Iterator[None]:
         Nothing.
     """
     mode = _mode.get() or Mode(losses=keep_loss)
-    live = None if mode.live is None else _live_steps(x, mode.live)
+    live = None if mode.live is None else live_steps(x, mode.live)
     with _within(replace(mode, live=live, rows=count_of_rows(x))), naming_outer_rows(x.rows):
         yield
 

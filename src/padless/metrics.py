@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from padless import activations, backends, losses
-from padless.errors import ArgumentError, ShapeError, explain, nearest
+from padless.errors import ArgumentError, DataError, ShapeError, explain, nearest
 from padless.losses import (
     EPSILON,
     Loss,
@@ -30,7 +30,25 @@ from padless.losses import (
     matched,
     scalar_like,
 )
+from padless.losses import binary_crossentropy as binary_crossentropy
+from padless.losses import binary_focal_crossentropy as binary_focal_crossentropy
+from padless.losses import categorical_crossentropy as categorical_crossentropy
+from padless.losses import categorical_focal_crossentropy as categorical_focal_crossentropy
+from padless.losses import categorical_hinge as categorical_hinge
+from padless.losses import hinge as hinge
+from padless.losses import huber as huber
+from padless.losses import kl_divergence as kl_divergence
+from padless.losses import log_cosh as log_cosh
+from padless.losses import mean_absolute_error as mean_absolute_error
+from padless.losses import mean_absolute_percentage_error as mean_absolute_percentage_error
+from padless.losses import mean_squared_error as mean_squared_error
+from padless.losses import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+from padless.losses import poisson as poisson
+from padless.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from padless.losses import squared_hinge as squared_hinge
 from padless.named import Configured, find, snake_case, table
+from padless.ragged import Ragged
+from padless.rows import RowPartition
 from padless.targets import aligned
 
 Array = Any
@@ -583,6 +601,10 @@ class LossMetric(_Average):
     def __init__(self, loss: Loss | Mapping[str, Any], name: str | None = None, dtype: str | None = None) -> None:
         self.loss = find("loss", loss, losses.KNOWN, Loss)
         super().__init__(name or self.loss.name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # noqa: D102
+        total, count = self.loss.sums(y_true, y_pred, sample_weight)
+        self.merge({"total": total, "count": count})
 
     def batch_state(self, y_true: Array, y_pred: Array, weight: Array | None) -> State:  # noqa: D102
         total, count = self.loss.sums(y_true, y_pred, weight)
@@ -1353,6 +1375,904 @@ _HEIGHTS: dict[str, Callable[[HostArray, HostArray], HostArray]] = {
 }
 
 
+# ---- the best of one rate while another is good enough
+
+
+class _AtRate(_Counts):
+    """The best of one rate over the thresholds at which another is at least a given number."""
+
+    given: ClassVar[str]
+
+    def __init__(
+        self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: str | None
+    ) -> None:
+        if not 0 <= value <= 1:
+            raise ArgumentError(
+                explain(
+                    f"{type(self).__name__}, {self.given}",
+                    expected="a number from 0 to 1",
+                    got=repr(value),
+                    fix=f"{self.given}=0.5",
+                )
+            )
+        if num_thresholds < 1:
+            raise ArgumentError(
+                explain(
+                    f"{type(self).__name__}, num_thresholds",
+                    expected="a whole number from 1 on",
+                    got=repr(num_thresholds),
+                    fix="num_thresholds=200",
+                )
+            )
+        super().__init__(class_id=class_id, name=name, dtype=dtype)
+        self.value = value
+        self.num_thresholds = num_thresholds
+        if num_thresholds > 1:
+            # The first lies below 0, so that a score of exactly 0 is a yes there, as in Keras.
+            inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
+            self.thresholds = [-EPSILON, *inner, 1.0]
+
+    def rates(self, tp: HostArray, fp: HostArray, tn: HostArray, fn: HostArray) -> tuple[HostArray, HostArray]:
+        """The rate that must be good enough, and the one of which the best is wanted."""
+        raise NotImplementedError
+
+    def result(self) -> float:
+        if not self.state:
+            return 0.0
+        tp, fp = self.state["true_positives"], self.state["false_positives"]
+        enough, wanted = self.rates(tp, fp, self.state["negatives"] - fp, self.state["positives"] - tp)
+        return float(np.max(np.where(enough >= self.value, wanted, 0.0), initial=0.0))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {self.given: self.value, "num_thresholds": self.num_thresholds, "class_id": self.class_id}
+        return {**Metric.get_config(self), **own}
+
+
+class SensitivityAtSpecificity(_AtRate):
+    """The highest share of the targets yes that is found while a share of the targets no is found, too.
+
+    Args:
+        specificity: the least share of the targets no that must be found.
+        num_thresholds: how many, from 0 to 1.
+        class_id: the only class to look at.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Raises:
+        ArgumentError: when specificity is not from 0 to 1.
+
+    Example:
+        >>> SensitivityAtSpecificity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        0.5
+
+    Source: Keras 3.15.
+    """
+
+    given = "specificity"
+
+    def __init__(
+        self,
+        specificity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(specificity, num_thresholds, class_id, name, dtype)
+
+    def rates(self, tp: HostArray, fp: HostArray, tn: HostArray, fn: HostArray) -> tuple[HostArray, HostArray]:
+        """Specificity and sensitivity."""
+        return _divided(tn, tn + fp), _divided(tp, tp + fn)
+
+
+class SpecificityAtSensitivity(_AtRate):
+    """The highest share of the targets no that is found while a share of the targets yes is found, too.
+
+    Args:
+        sensitivity: the least share of the targets yes that must be found.
+        num_thresholds: how many, from 0 to 1.
+        class_id: the only class to look at.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Raises:
+        ArgumentError: when sensitivity is not from 0 to 1.
+
+    Example:
+        >>> round(SpecificityAtSensitivity(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8]), 4)
+        0.6667
+
+    Source: Keras 3.15.
+    """
+
+    given = "sensitivity"
+
+    def __init__(
+        self,
+        sensitivity: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
+
+    def rates(self, tp: HostArray, fp: HostArray, tn: HostArray, fn: HostArray) -> tuple[HostArray, HostArray]:
+        """Sensitivity and specificity."""
+        return _divided(tp, tp + fn), _divided(tn, tn + fp)
+
+
+class PrecisionAtRecall(_AtRate):
+    """The highest precision while the recall is at least a given number.
+
+    Args:
+        recall: that number.
+        num_thresholds: how many thresholds, from 0 to 1.
+        class_id: the only class to look at.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Raises:
+        ArgumentError: when recall is not from 0 to 1.
+
+    Example:
+        >>> PrecisionAtRecall(0.5)([0, 0, 0, 1, 1], [0.0, 0.3, 0.8, 0.3, 0.8])
+        0.5
+
+    Source: Keras 3.15.
+    """
+
+    given = "recall"
+
+    def __init__(
+        self,
+        recall: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(recall, num_thresholds, class_id, name, dtype)
+
+    def rates(self, tp: HostArray, fp: HostArray, tn: HostArray, fn: HostArray) -> tuple[HostArray, HostArray]:
+        """Recall and precision."""
+        return _divided(tp, tp + fn), _divided(tp, tp + fp)
+
+
+class RecallAtPrecision(_AtRate):
+    """The highest recall while the precision is at least a given number.
+
+    Args:
+        precision: that number.
+        num_thresholds: how many thresholds, from 0 to 1.
+        class_id: the only class to look at.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Raises:
+        ArgumentError: when precision is not from 0 to 1.
+
+    Example:
+        >>> RecallAtPrecision(0.8)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9])
+        0.5
+
+    Source: Keras 3.15.
+    """
+
+    given = "precision"
+
+    def __init__(
+        self,
+        precision: float,
+        num_thresholds: int = 200,
+        class_id: int | None = None,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(precision, num_thresholds, class_id, name, dtype)
+
+    def rates(self, tp: HostArray, fp: HostArray, tn: HostArray, fn: HostArray) -> tuple[HostArray, HostArray]:
+        """Precision and recall."""
+        return _divided(tp, tp + fp), _divided(tp, tp + fn)
+
+
+# ---- F-scores
+
+
+_AVERAGES = (None, "micro", "macro", "weighted")
+
+
+class FBetaScore(Metric):
+    """Harmonic mean of precision and recall, in which recall weighs beta^2 times as much.
+
+    Args:
+        average: None for one number for each class, "macro" for their mean, "weighted" for that by how often each class
+            is true, "micro" for the score of all answers together.
+        beta: how much recall counts.
+        threshold: above which the answer is yes; None for the highest score of each sample alone.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Raises:
+        ArgumentError: when an argument has none of these values.
+        ShapeError: when called with anything but (N, C).
+
+    Example:
+        >>> round(FBetaScore("micro", beta=2.0)([[1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.2]]), 4)
+        0.5
+
+    Source: van Rijsbergen 1979; Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        average: str | None = None,
+        beta: float = 1.0,
+        threshold: float | None = None,
+        name: str | None = "fbeta_score",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name, dtype)
+        fine = average in _AVERAGES, beta > 0, threshold is None or 0 < threshold <= 1
+        for what, given, wanted, right in (
+            ("average", average, f"one of {_AVERAGES}", fine[0]),
+            ("beta", beta, "a number above 0", fine[1]),
+            ("threshold", threshold, "None, or a number above 0 and up to 1", fine[2]),
+        ):
+            if not right:
+                raise ArgumentError(
+                    explain(f"{type(self).__name__}, {what}", expected=wanted, got=repr(given), fix="see its docstring")
+                )
+        self.average = average
+        self.beta = float(beta)
+        self.threshold = threshold
+
+    def batch_state(self, y_true: Array, y_pred: Array, weight: Array | None) -> State:  # noqa: D102
+        true, scores, xp = matched(self.name, y_true, y_pred)
+        if scores.ndim != 2:
+            raise ShapeError(
+                explain(
+                    f"metric {self.name!r}",
+                    expected="predictions (N, C), and one-hot or yes-or-no targets of the same shape",
+                    got=f"predictions {tuple(scores.shape)}",
+                    fix="a last layer with one unit for each class",
+                )
+            )
+        if self.threshold is None:
+            yes = xp.logical_and(scores >= xp.max(scores, axis=-1, keepdims=True), xp.abs(scores) > 1e-9)
+        else:
+            yes = scores > self.threshold
+        yes = xp.astype(yes, scores.dtype)
+        share = xp.ones_like(scores) if weight is None else fit_weights(self.name, weight, scores)
+        axis = None if self.average == "micro" else 0
+        return {
+            "true_positives": xp.sum(yes * true * share, axis=axis),
+            "false_positives": xp.sum(yes * (1 - true) * share, axis=axis),
+            "false_negatives": xp.sum((1 - yes) * true * share, axis=axis),
+            "weights": xp.sum(true * share, axis=axis),
+        }
+
+    def result(self) -> Any:  # noqa: D102
+        tp, fp, fn = (self.of(name) for name in ("true_positives", "false_positives", "false_negatives"))
+        precision, recall = tp / (tp + fp + EPSILON), tp / (tp + fn + EPSILON)
+        score = (1 + self.beta**2) * precision * recall / (self.beta**2 * precision + recall + EPSILON)
+        if self.average == "weighted":
+            weights = self.of("weights")
+            return float(np.sum(score * weights / (np.sum(weights) + EPSILON)))
+        return _plain(score) if self.average is None else float(np.mean(score))
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        own = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
+        return {**super().get_config(), **own}
+
+
+class F1Score(FBetaScore):
+    """Harmonic mean of precision and recall.
+
+    Args:
+        average: as in `FBetaScore`.
+        threshold: above which the answer is yes; None for the highest score of each sample alone.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Raises:
+        ArgumentError: when an argument has none of these values.
+        ShapeError: when called with anything but (N, C).
+
+    Example:
+        >>> round(F1Score(average="macro")([[1, 0], [0, 1]], [[0.9, 0.1], [0.8, 0.2]]), 4)
+        0.3333
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        average: str | None = None,
+        threshold: float | None = None,
+        name: str | None = "f1_score",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(average, 1.0, threshold, name, dtype)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        config = super().get_config()
+        del config["beta"]
+        return config
+
+
+# ---- regression
+
+
+class R2Score(Metric):
+    """Share of the variance of the targets that the predictions explain: 1 - residuals / variance.
+
+    Args:
+        class_aggregation: "uniform_average" over the outputs, "variance_weighted_average", or None for one number each.
+        num_regressors: how many independent variables the model has, for the adjusted score; 0 for the plain one.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Raises:
+        ArgumentError: when an argument has none of these values.
+        ShapeError: when called with anything but (N, D).
+
+    Example:
+        >>> round(R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]]), 4)
+        0.5714
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        class_aggregation: str | None = "uniform_average",
+        num_regressors: int = 0,
+        name: str | None = "r2_score",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name, dtype)
+        kinds = (None, "uniform_average", "variance_weighted_average")
+        for what, given, wanted, right in (
+            ("class_aggregation", class_aggregation, f"one of {kinds}", class_aggregation in kinds),
+            ("num_regressors", num_regressors, "a whole number from 0 on", num_regressors >= 0),
+        ):
+            if not right:
+                raise ArgumentError(
+                    explain(f"R2Score, {what}", expected=wanted, got=repr(given), fix=f"leave {what} out")
+                )
+        self.class_aggregation = class_aggregation
+        self.num_regressors = num_regressors
+
+    def batch_state(self, y_true: Array, y_pred: Array, weight: Array | None) -> State:  # noqa: D102
+        true, pred, xp = matched(self.name, *as_samples(y_true, y_pred))
+        if pred.ndim != 2:
+            raise ShapeError(
+                explain(
+                    f"metric {self.name!r}",
+                    expected="predictions (N, D)",
+                    got=f"{tuple(pred.shape)}",
+                    fix="one number or one vector for each step or row",
+                )
+            )
+        share = xp.ones_like(pred) if weight is None else fit_weights(self.name, weight, pred)
+        return {
+            "sum": xp.sum(true * share, axis=0),
+            "squared_sum": xp.sum(true * true * share, axis=0),
+            "residual": xp.sum((true - pred) ** 2 * share, axis=0),
+            "count": xp.sum(share, axis=0),
+            "num_samples": xp.sum(xp.astype(share != 0, share.dtype)),
+        }
+
+    def result(self) -> Any:  # noqa: D102
+        if not self.state:
+            return 0.0
+        total = self.state["squared_sum"] - _divided(self.state["sum"] ** 2, self.state["count"])
+        scores = np.where(total == 0, 0.0, 1.0 - _divided(self.state["residual"], total))
+        if self.class_aggregation == "uniform_average":
+            scores = scores.mean()
+        elif self.class_aggregation == "variance_weighted_average":
+            scores = _divided((total * scores).sum(), total.sum())
+        left = float(self.state["num_samples"]) - self.num_regressors - 1
+        if self.num_regressors and left > 0:  # with fewer samples, Keras falls back to the plain score, too
+            scores = 1.0 - (1.0 - scores) * (float(self.state["num_samples"]) - 1.0) / left
+        return _plain(scores)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        own = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
+        return {**super().get_config(), **own}
+
+
+def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
+    """Correlation of targets and predictions along an axis.
+
+    Args:
+        y_true: (N, D) targets.
+        y_pred: (N, D) predictions.
+        axis: along which.
+
+    Returns:
+        (N,) numbers from -1 to 1; 0 where either does not vary.
+
+    Raises:
+        ShapeError: when the shapes differ.
+
+    Example:
+        >>> pearson_correlation([[1.0, 2.0, 3.0]], [[2.0, 4.0, 6.0]]).round(4).tolist()
+        [1.0]
+
+    Source: Keras 3.15.
+    """
+    y_true, y_pred, xp = matched("pearson_correlation", y_true, y_pred)
+    true, pred = (y - xp.mean(y, axis=axis, keepdims=True) for y in (y_true, y_pred))
+    scale = xp.sqrt(xp.mean(true * true, axis=axis) * xp.mean(pred * pred, axis=axis))
+    return xp.where(scale > 0, xp.mean(true * pred, axis=axis) / xp.where(scale > 0, scale, 1.0), 0.0)
+
+
+def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
+    """How near the predictions are to the line on which they equal the targets.
+
+    Args:
+        y_true: (N, D) targets.
+        y_pred: (N, D) predictions.
+        axis: along which.
+
+    Returns:
+        (N,) numbers from -1 to 1.
+
+    Raises:
+        ShapeError: when the shapes differ.
+
+    Example:
+        >>> concordance_correlation([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]]).round(4).tolist()
+        [1.0]
+
+    Source: Lin 1989; Keras 3.15.
+    """
+    y_true, y_pred, xp = matched("concordance_correlation", y_true, y_pred)
+    means = [xp.mean(y, axis=axis, keepdims=True) for y in (y_true, y_pred)]
+    true, pred = y_true - means[0], y_pred - means[1]
+    apart = xp.squeeze((means[0] - means[1]) ** 2, axis=axis)
+    norm = xp.mean(true * true, axis=axis) + xp.mean(pred * pred, axis=axis) + apart
+    return 2.0 * xp.mean(true * pred, axis=axis) / (norm + EPSILON)
+
+
+class PearsonCorrelation(_Named):
+    """Mean correlation of targets and predictions.
+
+    Args:
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+        axis: along which the correlation is taken.
+
+    Example:
+        >>> round(PearsonCorrelation()([[1.0, 2.0, 3.0]], [[2.0, 4.0, 6.0]]), 4)
+        1.0
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(self, name: str | None = "pearson_correlation", dtype: str | None = None, axis: int = -1) -> None:
+        super().__init__(pearson_correlation, name, dtype, axis=axis)
+
+
+class ConcordanceCorrelation(_Named):
+    """Mean concordance correlation of targets and predictions.
+
+    Args:
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+        axis: along which the correlation is taken.
+
+    Example:
+        >>> round(ConcordanceCorrelation()([[1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0]]), 4)
+        1.0
+
+    Source: Lin 1989; Keras 3.15.
+    """
+
+    def __init__(self, name: str | None = "concordance_correlation", dtype: str | None = None, axis: int = -1) -> None:
+        super().__init__(concordance_correlation, name, dtype, axis=axis)
+
+
+# ---- overlap of classes
+
+
+class IoU(Metric):
+    """Intersection over union of what is predicted as a class and what is of it; the mean over some classes.
+
+    Args:
+        num_classes: how many there are.
+        target_class_ids: those to look at. One that neither occurs nor is predicted does not count.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+        ignore_class: a label whose samples do not count.
+        sparse_y_true: whether targets are labels; else one-hot.
+        sparse_y_pred: whether predictions are labels; else scores of the classes.
+        axis: of the classes, where they are one-hot.
+
+    Raises:
+        ArgumentError: when a class is out of range.
+
+    Example:
+        >>> round(IoU(2, [0])([0, 0, 1, 1], [0, 1, 0, 1]), 4)
+        0.3333
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(name or snake_case(type(self).__name__).replace("io_u", "iou"), dtype)
+        if not target_class_ids or not all(0 <= n < num_classes for n in target_class_ids):
+            raise ArgumentError(
+                explain(
+                    f"{type(self).__name__}, target_class_ids",
+                    expected=f"numbers from 0 to {num_classes - 1}",
+                    got=f"{list(target_class_ids)}",
+                    fix=f"target_class_ids={list(range(num_classes))}",
+                )
+            )
+        self.num_classes = num_classes
+        self.target_class_ids = list(target_class_ids)
+        self.ignore_class = ignore_class
+        self.sparse_y_true = sparse_y_true
+        self.sparse_y_pred = sparse_y_pred
+        self.axis = axis
+
+    def batch_state(self, y_true: Array, y_pred: Array, weight: Array | None) -> State:  # noqa: D102
+        owner = backends.of(y_pred)
+        xp = owner.xp
+        true, pred = (
+            owner.cast(owner.asarray(y) if sparse else xp.argmax(owner.asarray(y), axis=self.axis), "int64")
+            for y, sparse in ((y_true, self.sparse_y_true), (y_pred, self.sparse_y_pred))
+        )
+        if math.prod(true.shape) != math.prod(pred.shape):
+            raise ShapeError(
+                explain(
+                    f"metric {self.name!r}",
+                    expected=f"one label for each prediction, shape {tuple(pred.shape)}",
+                    got=f"labels {tuple(true.shape)}",
+                    fix="OneHotIoU or sparse_y_true=False for one-hot labels, sparse_y_pred=False for scores",
+                )
+            )
+        share = xp.ones(tuple(pred.shape), dtype=xp.float32, device=owner.device_of(pred))
+        share = xp.reshape(share if weight is None else fit_weights(self.name, weight, share), (-1,))
+        true, pred = xp.reshape(true, (-1,)), xp.reshape(pred, (-1,))
+        if self.ignore_class is not None:
+            share = xp.where(true == self.ignore_class, 0.0, share)
+        # A label out of range is none of the classes: its row, or its column, is all zeros.
+        classes = xp.arange(self.num_classes, device=owner.device_of(pred))
+        rows, columns = (xp.astype(y[:, None] == classes[None, :], share.dtype) for y in (true, pred))
+        return {"confusion": xp.permute_dims(rows * share[:, None], (1, 0)) @ columns}
+
+    def result(self) -> float:  # noqa: D102
+        if not self.state:
+            return 0.0
+        table = self.state["confusion"]
+        both = np.diag(table)
+        union = (table.sum(axis=0) + table.sum(axis=1) - both)[self.target_class_ids]
+        there = union > 1e-9
+        shares = np.where(there, both[self.target_class_ids] / (union + EPSILON), 0.0)
+        return float(shares.sum() / (there.sum() + EPSILON))
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        names = ("num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class BinaryIoU(IoU):
+    """Intersection over union of yes and no answers.
+
+    Args:
+        target_class_ids: 0 for no, 1 for yes, or both for their mean.
+        threshold: from which on the answer is yes.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Example:
+        >>> round(BinaryIoU()([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7]), 4)
+        0.5833
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(2, target_class_ids, name, dtype)
+        self.threshold = threshold
+
+    def batch_state(self, y_true: Array, y_pred: Array, weight: Array | None) -> State:  # noqa: D102
+        return super().batch_state(y_true, floating(y_pred) >= self.threshold, weight)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        own = {"target_class_ids": self.target_class_ids, "threshold": self.threshold}
+        return {**Metric.get_config(self), **own}
+
+
+class MeanIoU(IoU):
+    """Mean over all classes of intersection over union.
+
+    Args:
+        num_classes: how many there are.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+        ignore_class: a label whose samples do not count.
+        sparse_y_true: whether targets are labels; else one-hot.
+        sparse_y_pred: whether predictions are labels; else scores of the classes.
+        axis: of the classes, where they are one-hot.
+
+    Example:
+        >>> round(MeanIoU(2)([0, 0, 1, 1], [0, 1, 0, 1]), 4)
+        0.3333
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        config = super().get_config()
+        del config["target_class_ids"]
+        return config
+
+
+class OneHotIoU(IoU):
+    """Intersection over union, for one-hot labels.
+
+    Args:
+        num_classes: how many there are.
+        target_class_ids: those to look at.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+        ignore_class: a class whose samples do not count.
+        sparse_y_pred: whether predictions are labels; else scores of the classes.
+        axis: of the classes.
+
+    Example:
+        >>> round(OneHotIoU(2, [0])([[1, 0], [0, 1]], [[0.6, 0.4], [0.7, 0.3]]), 4)
+        0.5
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        config = super().get_config()
+        del config["sparse_y_true"]
+        return config
+
+
+class OneHotMeanIoU(OneHotIoU):
+    """Mean over all classes of intersection over union, for one-hot labels.
+
+    Args:
+        num_classes: how many there are.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+        ignore_class: a class whose samples do not count.
+        sparse_y_pred: whether predictions are labels; else scores of the classes.
+        axis: of the classes.
+
+    Example:
+        >>> round(OneHotMeanIoU(2)([[1, 0], [0, 1]], [[0.6, 0.4], [0.7, 0.3]]), 4)
+        0.25
+
+    Source: Keras 3.15.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: str | None = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ) -> None:
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        config = super().get_config()
+        del config["target_class_ids"]
+        return config
+
+
+# ---- tagging
+
+
+_SCHEMES = {"BIO": "BIO", "IOB2": "BIO", "IOB1": "BIO", "IOBES": "BIOES", "BIOES": "BIOES"}
+_STARTS = {*("BB", "BS", "IB", "IS", "OB", "OI", "OE", "OS", "EB", "EI", "EE", "ES", "SB", "SI", "SE", "SS")}
+"""Prefixes of two steps, one after the other, between which a span begins: before B and S, after O, E and S."""
+_ENDS = {*("BB", "BS", "BO", "IB", "IS", "IO", "EB", "EI", "EE", "ES", "EO", "SB", "SI", "SE", "SS", "SO")}
+"""The same where a span ends."""
+
+
+class SpanF1(Metric):
+    """F1 of spans, such as names in a text, that are written as a tag for each step: exact spans of the right type.
+
+    As conlleval and seqeval count: tags that the scheme does not allow, such as I-X after O, begin a span all the same.
+    The score is that of all types together; `precision`, `recall` and `by_type()` say more.
+
+    Args:
+        labels: the tags in the order of their ids, such as ["O", "B-PER", "I-PER"].
+        scheme: "BIO" ("IOB2"), "IOB1" or "IOBES" ("BIOES"): which prefixes there are.
+        name: shown in logs.
+        dtype: kept for Keras's sake.
+
+    Shapes:
+        y_true: ids (B, None). y_pred: ids (B, None), or scores (B, None, number of labels).
+
+    Raises:
+        ArgumentError: when a label does not fit the scheme.
+        ShapeError: when called without rows, or with weights.
+
+    Example:
+        >>> metric = SpanF1(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])
+        >>> round(metric([[1, 2, 0, 3]], Ragged.from_list([[1, 2, 0, 1]])), 2), metric.precision, metric.recall
+        (0.5, 0.5, 0.5)
+
+    Source: Ramshaw and Marcus 1995; conlleval of CoNLL-2000; seqeval (its default mode, micro average).
+    """
+
+    def __init__(
+        self, labels: Sequence[str], scheme: str = "BIO", name: str | None = "span_f1", dtype: str | None = None
+    ) -> None:
+        super().__init__(name, dtype)
+        if scheme not in _SCHEMES:
+            raise ArgumentError(
+                explain("SpanF1, scheme", expected="a known name", got=repr(scheme), fix=nearest(scheme, _SCHEMES))
+            )
+        self.labels, self.scheme = list(labels), scheme
+        parts = [label.partition("-") for label in self.labels]
+        wrong = [
+            label
+            for label, (prefix, dash, kind) in zip(self.labels, parts, strict=True)
+            if prefix not in _SCHEMES[scheme]
+            or len(prefix) != 1
+            or (prefix == "O") != (not kind)
+            or bool(dash) != bool(kind)
+        ]
+        if wrong or not self.labels:
+            raise ArgumentError(
+                explain(
+                    "SpanF1, labels",
+                    expected=f'"O", and {", ".join(f"{c}-TYPE" for c in _SCHEMES[scheme] if c != "O")}',
+                    got=f"{wrong[:5]}",
+                    fix='the names of the tags in the order of their ids; scheme="IOBES" where there are E and S',
+                )
+            )
+        self.types = sorted({kind for _, _, kind in parts if kind})
+        self._type_of = np.array([self.types.index(kind) if kind else -1 for _, _, kind in parts])
+        # begins[a, b]: whether a span begins at a step with label b after one with label a; ends: whether one ends.
+        pairs = [[(a, b) for b in parts] for a in parts]
+        self._begins = np.array([[a[0] + b[0] in _STARTS or _turns(b, a) for a, b in row] for row in pairs])
+        self._ends = np.array([[a[0] + b[0] in _ENDS or _turns(a, b) for a, b in row] for row in pairs])
+        # Rows begin after, and end before, an "O", whether there is a label for it or not.
+        self._opens = np.array([prefix != "O" for prefix, _, _ in parts])
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch.
+
+        Args:
+            y_true: ids in any form: lists, a Ragged, a padded array.
+            y_pred: ids or scores of rows; an array (B, T, ...) counts as rows of equal length.
+            sample_weight: must be None: spans are counted.
+
+        Raises:
+            ShapeError: when there are weights or no rows.
+            DataError: when rows differ, or an id has no label.
+        """
+        where = f"metric {self.name!r}"
+        if sample_weight is not None:
+            raise ShapeError(explain(where, expected="no weights", got="some", fix="metrics=, not weighted_metrics="))
+        rows = y_pred if isinstance(y_pred, Ragged) else Ragged.from_padded(y_pred)
+        true, pred, _ = aligned(where, y_true, rows)
+        found = [self._spans(self._ids(where, ids), rows.rows) for ids in (true, pred)]
+        counts = {"true": found[0], "predicted": found[1], "right": _same_spans(*found)}
+        self.merge(
+            {name: np.bincount(kinds[kinds >= 0], minlength=len(self.types)) for name, (kinds, _) in counts.items()}
+        )
+
+    def _ids(self, where: str, values: Array) -> HostArray:
+        ids = np.asarray(backends.of(values).to_host(values))
+        if ids.ndim == 2:
+            ids = ids.argmax(axis=1) if ids.shape[1] == len(self.labels) else ids.reshape(-1)
+        ids = ids.astype(np.int64)
+        if ids.size and not 0 <= ids.min() <= ids.max() < len(self.labels):
+            raise DataError(
+                explain(
+                    where,
+                    expected=f"ids from 0 to {len(self.labels) - 1}, one for each label",
+                    got=f"ids from {ids.min()} to {ids.max()}",
+                    fix="SpanF1(labels) with all tags, in the order of their ids",
+                )
+            )
+        return ids
+
+    def _spans(self, ids: HostArray, rows: RowPartition) -> tuple[HostArray, HostArray]:
+        """(N,) type of the span that ends at each step, or -1; and the step at which it began."""
+        first, last = rows.ranks == 0, np.append(rows.ranks[1:] == 0, True)[: len(ids)]
+        before, after = np.roll(ids, 1), np.roll(ids, -1)
+        begins = np.where(first, self._opens[ids], self._begins[before, ids])
+        ends = np.where(last, self._opens[ids], self._ends[ids, after])
+        starts = np.maximum.accumulate(np.where(begins, np.arange(len(ids)), 0)) if len(ids) else ids
+        return np.where(ends, self._type_of[ids], -1), starts
+
+    @property
+    def precision(self) -> float:
+        """Share of the predicted spans that are right."""
+        return float(_divided(np.sum(self.of("right")), np.sum(self.of("predicted"))))
+
+    @property
+    def recall(self) -> float:
+        """Share of the true spans that are found."""
+        return float(_divided(np.sum(self.of("right")), np.sum(self.of("true"))))
+
+    def result(self) -> float:  # noqa: D102
+        both = np.sum(self.of("predicted")) + np.sum(self.of("true"))
+        return float(_divided(2 * np.sum(self.of("right")), both))
+
+    def by_type(self) -> dict[str, float]:
+        """F1 of each type.
+
+        Returns:
+            By its name.
+        """
+        scores = _divided(2 * self.of("right"), self.of("predicted") + self.of("true"))
+        full = np.broadcast_to(scores, (len(self.types),))
+        return {kind: float(score) for kind, score in zip(self.types, full, strict=True)}
+
+    def get_config(self) -> dict[str, Any]:  # noqa: D102
+        return {**super().get_config(), "labels": self.labels, "scheme": self.scheme}
+
+
+def _turns(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
+    """Whether a tag is part of a span of another type than its neighbour."""
+    return one[0] != "O" and one[2] != other[2]
+
+
+def _same_spans(true: tuple[HostArray, HostArray], pred: tuple[HostArray, HostArray]) -> tuple[HostArray, HostArray]:
+    """Spans with the same end, begin and type."""
+    same = (true[0] == pred[0]) & (true[1] == pred[1])
+    return np.where(same, true[0], -1), true[1]
+
+
 # ---- names
 
 _KNOWN: dict[str, type[Metric]] = table(
@@ -1363,15 +2283,13 @@ _KNOWN: dict[str, type[Metric]] = table(
     *(Hinge, SquaredHinge, CategoricalHinge),
     *(BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy),
     *(Precision, Recall, AUC, TruePositives, TrueNegatives, FalsePositives, FalseNegatives),
+    *(SensitivityAtSpecificity, SpecificityAtSensitivity, PrecisionAtRecall, RecallAtPrecision),
+    *(FBetaScore, F1Score, R2Score, PearsonCorrelation, ConcordanceCorrelation),
+    *(IoU, BinaryIoU, MeanIoU, OneHotIoU, OneHotMeanIoU, SpanF1),
     **{"mse": MeanSquaredError, "MSE": MeanSquaredError, "mae": MeanAbsoluteError, "MAE": MeanAbsoluteError},
     **{"mape": MeanAbsolutePercentageError, "MAPE": MeanAbsolutePercentageError},
     **{"msle": MeanSquaredLogarithmicError, "MSLE": MeanSquaredLogarithmicError},
-    **{"bce": BinaryCrossentropy, "BCE": BinaryCrossentropy},
-)
-_KERAS_ONLY = (
-    *("r2_score", "f1_score", "fbeta_score", "f_beta_score", "io_u", "iou", "binary_io_u", "mean_io_u", "one_hot_io_u"),
-    *("one_hot_mean_io_u", "precision_at_recall", "recall_at_precision", "sensitivity_at_specificity"),
-    *("specificity_at_sensitivity", "concordance_correlation", "pearson_correlation"),
+    **{"bce": BinaryCrossentropy, "BCE": BinaryCrossentropy, "fbeta_score": FBetaScore},
 )
 _ACCURACIES: dict[str, type[MeanMetricWrapper]] = {
     "binary": BinaryAccuracy,
@@ -1455,7 +2373,6 @@ def get(
 
     Raises:
         ArgumentError: when there is no such name (it gives the nearest one), or nothing tells what it stands for.
-        NotThereYetError: when Keras has it and padless does not yet.
 
     Example:
         >>> get("mse").name, type(get("acc", y_true_shape=(8,), y_pred_shape=(8, 5))).__name__
@@ -1472,7 +2389,48 @@ def get(
         return LossMetric(identifier())
     if callable(identifier) and not isinstance(identifier, Metric | type):
         return MeanMetricWrapper(identifier)
-    return find("metric", identifier, _KNOWN, Metric, _KERAS_ONLY)
+    return find("metric", identifier, _KNOWN, Metric)
+
+
+def serialize(metric: Any) -> Any:
+    """Turn a metric into plain values.
+
+    Args:
+        metric: a metric, a function with a name, or a name.
+
+    Returns:
+        A dict that JSON can hold, or the name.
+
+    Example:
+        >>> serialize(TopKCategoricalAccuracy(3))["config"]["k"]
+        3
+    """
+    from padless import saving
+
+    return saving.serialize(metric)
+
+
+def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Metric:
+    """Make a metric of what `serialize` gave.
+
+    Args:
+        config: a dict or a name.
+        custom_objects: metrics of your own by name.
+
+    Returns:
+        The metric.
+
+    Raises:
+        ArgumentError: when it is not known.
+
+    Example:
+        >>> deserialize(serialize(TopKCategoricalAccuracy(3))).arguments
+        {'k': 3}
+    """
+    own = (custom_objects or {}).get(str(config.get("class_name") if isinstance(config, Mapping) else config))
+    if own is None:
+        return get(config)
+    return get(own.from_config(config.get("config") or {}) if isinstance(config, Mapping) else own)
 
 
 def check_name(name: str) -> None:
@@ -1483,18 +2441,17 @@ def check_name(name: str) -> None:
 
     Raises:
         ArgumentError: when there is no such name; it gives the nearest one.
-        NotThereYetError: when Keras has it and padless does not yet.
 
     Example:
         >>> check_name("accuracy")
     """
     if name.lower() not in _BY_SHAPE:
-        find("metric", name, _KNOWN, Metric, _KERAS_ONLY)
+        find("metric", name, _KNOWN, Metric)
 
 
 def _by_name(name: str, shapes: tuple[Shape, Shape] | None, loss: Loss | None) -> Metric:
     if name.lower() not in _BY_SHAPE:
-        return find("metric", name, _KNOWN, Metric, _KERAS_ONLY)
+        return find("metric", name, _KNOWN, Metric)
     kind = answers(*shapes) if shapes else _BY_LOSS.get(type(loss))
     if kind is not None:
         metric: Metric = _BY_SHAPE[name.lower()][kind]()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from padless import graph, saving
+from padless import graph, outputs, saving
 from padless.backends.base import Array
 from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
@@ -407,6 +407,22 @@ class Sequential(Model):
     def _ragged_rank(self, key: int | str) -> int | None:
         return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:])
 
+    def decode(self, y: Any) -> Any:
+        """As the last layer does.
+
+        Args:
+            y: what `call` gave.
+
+        Returns:
+            What the model says.
+        """
+        return self._layers[-1].decode(y) if self._layers else y
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """The name of the last layer; None before there is one."""
+        return [self._layers[-1].name] if self._layers else None
+
     def _check_promise(self, x: Any) -> None:
         if self._input is not None:
             _check_input(self, self._input, x)
@@ -493,6 +509,28 @@ class Functional(Model):
             _check_like(self, symbol, values)
         return graph.run(self._nodes, values, self._output_tree)
 
+    def decode(self, y: Any) -> Any:
+        """Each output as the layer does that made it.
+
+        Args:
+            y: what `call` gave.
+
+        Returns:
+            What the model says, in the same container.
+        """
+        parts = iter(_leaves(y))
+
+        def decoded(symbol: Symbol) -> Any:
+            part, node = next(parts), symbol.node
+            return part if node is None or not isinstance(node.outputs, Symbol) else node.layer.decode(part)
+
+        return graph.replace(self._output_tree, decoded)
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """Names of the outputs: keys of a dict, else names of the layers that made them."""
+        return outputs.names_of(self._output_tree, [symbol.name for symbol in self.outputs])
+
     def _matched(self, x: Any) -> list[Any]:
         if isinstance(x, dict):
             names = list(self._input_tree) if isinstance(self._input_tree, dict) else [s.name for s in self.inputs]
@@ -565,6 +603,13 @@ def _holds_ragged(x: Any) -> bool:
     if isinstance(x, dict):
         return any(isinstance(v, Ragged) for v in x.values())
     return isinstance(x, Ragged) or (isinstance(x, tuple | list) and any(isinstance(v, Ragged) for v in x))
+
+
+def _leaves(y: Any) -> list[Any]:
+    """The values in nested lists, tuples and dicts, in order."""
+    if isinstance(y, dict | list | tuple):
+        return [leaf for part in (y.values() if isinstance(y, dict) else y) for leaf in _leaves(part)]
+    return [y]
 
 
 def _check_input(model: Model, symbol: Symbol, value: Any) -> None:

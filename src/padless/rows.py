@@ -364,6 +364,11 @@ class RowPartition:
         table[self.value_rowids, self.ranks] = np.arange(self.nvals)
         return table
 
+    @property
+    def rank_index(self) -> Int:
+        """(B, L) as `unpad_index`; where rows fill a batch up to a size, so is L (backends/jax)."""
+        return self.unpad_index
+
     @cached_property
     def cu_seqlens(self) -> npt.NDArray[np.int32]:
         """(B+1,) the splits as int32, as attention kernels want them."""

@@ -145,3 +145,32 @@ def _packed(where: str, what: str, value: Any, rows: RowPartition, owner: Backen
         )
     index = owner.index(rows, "value_rowids") * length + owner.index(rows, "positions")
     return owner.xp.take(flat, index, axis=0)
+
+
+def live_entries(x: Any, live: Array | None) -> Array | None:
+    """Which entries of the first axis of a value are real.
+
+    Args:
+        x: a Ragged or an array (B, ...).
+        live: (B,) bools, one for each row; None where all are real.
+
+    Returns:
+        Bools, one for each innermost step (N,) or row (B,); None where all are real.
+    """
+    if live is None or not isinstance(x, Ragged):
+        return live
+    return live_entries(x.values, live_steps(x, live))
+
+
+def live_steps(x: Ragged, live: Array) -> Array:
+    """Which steps of a value are real; of rows within rows, which of these.
+
+    Args:
+        x: (B, None, ...).
+        live: (B,) bools, one for each row.
+
+    Returns:
+        Bools, one for each step (N,).
+    """
+    owner = backends.of(x.flat_values)
+    return owner.xp.take(live, owner.index(x.rows, "value_rowids"), axis=0)

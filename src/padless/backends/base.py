@@ -415,6 +415,56 @@ class Backend(ABC):
             made.append(xp.permute_dims(shares @ values, (1, 0, 2)))
         return xp.concat(made)
 
+    def ctc(self, x: Array, rows: RowPartition, labels: Array, counts: Array, *, blank: int = 0) -> Array:
+        """-log probability that the labels of each row come out of its steps, over all alignments.
+
+        The labels with a blank before, between and behind them are states, of which a row enters one at each step: the
+        same, the next, or the one behind the next where that skips a blank between two different labels.
+
+        Args:
+            x: (N, C) log-probabilities of the classes at each step.
+            rows: their partition.
+            labels: (B, L) ids of classes; what stands behind the last label of a row does not count.
+            counts: (B,) number of labels of each row.
+            blank: the class that stands for no label.
+
+        Returns:
+            (B,); 0, and no gradient, for a row that has more labels than its steps can hold.
+
+        Source: Graves et al. 2006, equations 6 to 8, in logarithms.
+        """
+        xp = self.xp
+        nrows, most = labels.shape
+
+        def full(*shape: int, value: float = _NEVER) -> Array:
+            return xp.full(shape, value, dtype=x.dtype, device=self.device_of(x))
+
+        def between(blanks: Array, others: Array) -> Array:
+            return xp.concat(
+                [xp.reshape(xp.stack([blanks[:, :-1], others], axis=2), (nrows, 2 * most)), blanks[:, -1:]], axis=1
+            )
+
+        blanks = xp.full((nrows, most + 1), blank, dtype=labels.dtype, device=self.device_of(labels))
+        states = between(blanks, labels)
+        unlike = xp.where(labels[:, 1:] != labels[:, :-1], full(1, 1, value=0.0), full(1, 1))
+        skips = between(full(nrows, most + 1), xp.concat([full(nrows, 1), unlike], axis=1)[:, :most])
+
+        def step(scores: Array, state: tuple[Array, ...], skip: Array) -> tuple[Array, tuple[Array, ...]]:
+            same = state[0]
+            moved = xp.concat([full(same.shape[0], 2), same], axis=1)
+            ways = xp.stack([same, moved[:, 1:-1], moved[:, :-2] + skip])
+            made = logsumexp(self, ways, axis=0) + scores
+            return made[:, :1], (made,)
+
+        scores = xp.take_along_axis(x, xp.take(states, self.index(rows, "value_rowids"), axis=0), axis=1)
+        before = xp.concat([full(nrows, 1, value=0.0), full(nrows, 2 * most)], axis=1)
+        _, (ended,) = self.scan(step, scores, rows, (before,), constants=(skips,))
+        at = self.cast(2 * counts, "int64")[:, None]
+        last = xp.take_along_axis(ended, at, axis=1)
+        ends = xp.concat([last, xp.take_along_axis(ended, xp.where(at > 0, at - 1, at), axis=1)], axis=1)
+        both = xp.where(counts > 0, logsumexp(self, ends, axis=1), last[:, 0])
+        return xp.where(both > 0.5 * _NEVER, -both, xp.zeros_like(both))
+
     @abstractmethod
     def convolve_dense(
         self, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, groups: int
@@ -585,3 +635,23 @@ class Backend(ABC):
             for name, value in after.items():
                 new_slots[name][path] = value
         return new_weights, new_slots
+
+
+_NEVER = -1e30
+"""Log-probability of what cannot be; finite, so that no gradient becomes NaN, and far below all that can be."""
+
+
+def logsumexp(backend: Backend, x: Array, axis: int) -> Array:
+    """log(sum(exp(x))) along an axis, of numbers of any size that are finite.
+
+    Args:
+        backend: of the array.
+        x: an array.
+        axis: along which to sum; not empty.
+
+    Returns:
+        An array without that axis.
+    """
+    xp = backend.xp
+    largest = backend.stop_gradient(xp.max(x, axis=axis, keepdims=True))
+    return xp.squeeze(largest, axis=axis) + xp.log(xp.sum(xp.exp(x - largest), axis=axis))

@@ -20,6 +20,7 @@ from padless.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
 from padless.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
 from padless.layers.convolution import Conv1D as Conv1D
 from padless.layers.convolution import Conv2D as Conv2D
+from padless.layers.crf import CRF as CRF
 from padless.layers.dense import Dense as Dense
 from padless.layers.dropout import AlphaDropout as AlphaDropout
 from padless.layers.dropout import Dropout as Dropout

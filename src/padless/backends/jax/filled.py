@@ -147,6 +147,15 @@ class FilledRows(RowPartition):
         return table
 
     @cached_property
+    def rank_index(self) -> Int:
+        """(B, L) step at each place of each row, N where it has ended; L is one of a series. The sink is cut."""
+        width = capacity(self.max_row_length, _ROWS)
+        table = np.full((self.nrows, width), self.nvals, np.int64)
+        inside = np.nonzero(self.ranks < width)[0]
+        table[self.value_rowids[inside], self.ranks[inside]] = inside
+        return table
+
+    @cached_property
     def mask(self) -> Bool:
         """(B, T) True where the padded array holds a step of a real row."""
         return self.pad_index.reshape(self.nrows, self.padded_length) < self.nvals

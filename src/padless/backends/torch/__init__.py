@@ -218,6 +218,15 @@ class TorchBackend(Backend):
             return super().attention(q, k, v, rows, value_rows, scale=scale, causal=causal, dropout=dropout, seed=seed)
         return attention.attend(attention.plan(self, rows, value_rows), q, k, v, scale=scale, causal=causal)
 
+    def ctc(self, x: Array, rows: RowPartition, labels: Array, counts: Array, *, blank: int = 0) -> Array:
+        if not rows.nvals or not labels.shape[1]:
+            return super().ctc(x, rows, labels, counts, blank=blank)
+        padded = self._padded_rows(x, rows, 0.0).transpose(0, 1)
+        lengths = torch.from_numpy(np.array(rows.row_lengths))
+        return functional.ctc_loss(
+            padded, labels, lengths, counts.to("cpu"), blank=blank, reduction="none", zero_infinity=True
+        )
+
     def convolve_dense(
         self, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, groups: int
     ) -> Array:
