@@ -601,7 +601,8 @@ class Layer:
                 )
             )
         cost: Array = rule(self._live_part(y))
-        return cost / self.backend.cast(self.backend.asarray(count_of_rows(y)), self.backend.dtype_name(cost))
+        count = count_of_rows(y)
+        return cost / (count if isinstance(count, int) else self.backend.cast(count, self.backend.dtype_name(cost)))
 
     def _live_part(self, x: Any) -> Array:
         """The packed steps or the rows of a value, zeros in the place of those that only fill a batch up."""
