@@ -34,6 +34,8 @@ from padless.layers.merging import multiply as multiply
 from padless.layers.merging import subtract as subtract
 from padless.layers.normalization import BatchNormalization as BatchNormalization
 from padless.layers.normalization import LayerNormalization as LayerNormalization
+from padless.layers.pooling import AdaptiveAveragePooling1D as AdaptiveAveragePooling1D
+from padless.layers.pooling import AdaptiveMaxPooling1D as AdaptiveMaxPooling1D
 from padless.layers.pooling import AveragePooling1D as AveragePooling1D
 from padless.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from padless.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
@@ -46,14 +48,23 @@ from padless.layers.recurrent import GRUCell as GRUCell
 from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
+from padless.layers.reshaping import Cropping1D as Cropping1D
 from padless.layers.reshaping import Flatten as Flatten
+from padless.layers.reshaping import TimeSlice as TimeSlice
+from padless.layers.reshaping import UpSampling1D as UpSampling1D
+from padless.layers.reshaping import ZeroPadding1D as ZeroPadding1D
+from padless.layers.separable import DepthwiseConv1D as DepthwiseConv1D
+from padless.layers.separable import SeparableConv1D as SeparableConv1D
+from padless.layers.transposed import Conv1DTranspose as Conv1DTranspose
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.
 AvgPool1D = AveragePooling1D
 Convolution1D = Conv1D
+Convolution1DTranspose = Conv1DTranspose
 Convolution2D = Conv2D
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalMaxPool1D = GlobalMaxPooling1D
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+SeparableConvolution1D = SeparableConv1D

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from padless.backends.numpy import same_padding
+from padless.lengths import Window
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ def plan(backend: TorchBackend, rows: RowPartition, size: int, dilation: int, pa
         firsts = before + np.cumsum(wide) - wide
         slots = int(wide.sum()) + before + after
         inward = firsts[rows.value_rowids] + rows.positions
-        made = rows
-        if padding == "valid":
-            made = rows.resized(np.maximum(extents - span, 0), lambda n: max(n - span, 0))
+        made = rows.derived(Window(size, 1, dilation, padding))
         outward = (firsts - before)[made.value_rowids] + made.positions
         packed = padding == "valid" and not rows.has_holes
         return Plan(
