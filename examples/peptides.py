@@ -114,10 +114,8 @@ def main() -> None:
     held_out, training = order[: len(order) // 5], order[len(order) // 5 :]
     print("Peptides of APD3 (Wang, Li and Wang 2016) and pieces of proteins of UniProt; PyPI modlamp 4.3.3.")
     print("Licence: the package is under the BSD 3-clause licence; UniProt is under CC BY 4.0.")
-    print(
-        f"{len(peptides):,} different peptides, {classes.mean():.0%} antimicrobial, {lengths.min()} to {lengths.max()}"
-    )
-    print(f"amino acids long, half of them up to {np.median(lengths):.0f}. {len(held_out)} are held out.\n")
+    print(f"{len(peptides):,} different peptides, {classes.mean():.0%} antimicrobial; {len(held_out)} are held out.")
+    print(f"{lengths.min()} to {lengths.max()} amino acids, half of the peptides up to {np.median(lengths):.0f}.\n")
 
     padless.utils.set_random_seed(1)
     model = make_model()
