@@ -185,8 +185,18 @@ def test_spare_slots_are_poison() -> None:
     [
         lambda: [layers.LSTM(3, return_sequences=True), layers.Dropout(0.3), layers.BatchNormalization()],
         lambda: [layers.Conv1D(4, 3, activation="relu"), layers.MaxPooling1D(2), layers.BatchNormalization()],
+        lambda: [
+            layers.ZeroPadding1D((2, 1)),
+            layers.SeparableConv1D(4, 3, activation="tanh"),
+            layers.UpSampling1D(2),
+            layers.Cropping1D(1),
+            layers.Conv1DTranspose(4, 3, strides=2, activation="relu"),
+            layers.BatchNormalization(),
+            layers.TimeSlice(-20, -1),
+            layers.AdaptiveAveragePooling1D(3),
+        ],
     ],
-    ids=["recurrent", "convolution"],
+    ids=["recurrent", "convolution", "lengths"],
 )
 def test_training_is_the_same_however_much_room_there_is(monkeypatch: pytest.MonkeyPatch, body: Any) -> None:
     """Losses, weights and moving statistics, dropout included, with other spare slots."""

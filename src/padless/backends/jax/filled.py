@@ -42,7 +42,7 @@ def capacity(size: int, least: int) -> int:
 
     Example:
         >>> [capacity(n, 8) for n in (0, 8, 9, 32, 33, 12_000)]
-        [0, 8, 16, 32, 40, 12416]
+        [0, 8, 16, 32, 40, 12424]
     """
     if size <= least:
         return least if size else 0
