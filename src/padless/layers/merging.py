@@ -261,11 +261,10 @@ class Concatenate(Layer):
         return self.xp.concat(list(x), axis=self._axis)
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        rows = next((value.rows for value in x if isinstance(value, Ragged)), None)
-        # Rows have one axis more than their packed steps; that of time is the second.
-        if rows is None or len(Spec.of(x[0])) + self._axis != 1:
+        ragged = next((value for value in x if isinstance(value, Ragged)), None)
+        if ragged is None or ragged.ndim + self._axis != 1:
             return super()._dispatch(x, args, kwargs)
-        return row_concat([value if isinstance(value, Ragged) else self._as_rows(value, rows) for value in x])
+        return row_concat([value if isinstance(value, Ragged) else self._as_rows(value, ragged.rows) for value in x])
 
     def _as_rows(self, x: Array, rows: RowPartition) -> Ragged:
         """An array (B, T, ...) as rows of T steps, beside others."""
