@@ -64,6 +64,11 @@ class Derivation:
         """Whether every input step has its own output step: the rows are then the same, and so is the partition."""
         return False
 
+    @property
+    def alike(self) -> Derivation:
+        """A derivation that gives the same rows where no step within a row is masked; they are then one object."""
+        return self
+
     def count(self, places: Int) -> Int:
         """How many places a row has that had so many."""
         raise NotImplementedError
@@ -221,6 +226,14 @@ class Slice(Derivation):
     stop: int | None = None
     stride: int = 1
     holes = "kept"
+
+    @property
+    def alike(self) -> Derivation:
+        """All steps but the first are as many as all but the last."""
+        end = 0 if self.stop is None else self.stop
+        if self.start < 0 or self.stop == 0 or end > 0:
+            return self
+        return Slice(0, end - self.start or None, self.stride)
 
     def _bounds(self, places: Int) -> tuple[Int, Int]:
         def clipped(end: int) -> Int:

@@ -552,6 +552,8 @@ class RowPartition:
             >>> RowPartition([0, 3, 4]).derived(Window(2)).row_splits.tolist()
             [0, 2, 2]
         """
+        if not self.has_holes:
+            how = how.alike
         return self.moved(("derived", how, *others), lambda: how.rows(self, *others))  # type: ignore[no-any-return]
 
     def taps(self, how: Derivation, *others: RowPartition) -> Int:

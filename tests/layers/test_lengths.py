@@ -174,6 +174,27 @@ def test_row_slice_and_its_layer(backend: str) -> None:
         padless.row_slice(x, step=-1)
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+def test_all_but_the_first_stand_beside_all_but_the_last(name: str) -> None:
+    """Differences of neighbours, compiled where the backend compiles; with holes the rows are others."""
+
+    class Differences(padless.Layer):
+        view = "ragged"
+
+        def call(self, x: Any) -> Any:
+            return padless.row_slice(x, 1) - padless.row_slice(x, stop=-1)
+
+    with using(name):
+        layer = Differences()
+        x = Ragged.from_list([draw(4, 2), draw(1, 2), draw(0, 2), draw(2, 2)])
+        y = run(layer, [x.with_values(layer.backend.asarray(x.values))])
+        for row, steps in zip(y, x, strict=True):
+            np.testing.assert_allclose(host(row), np.diff(steps, axis=0), **VALUES)
+        assert padless.row_slice(x, 1, -1).rows is padless.row_slice(x, 0, -2).rows
+        with pytest.raises(DataError, match="masked steps at other places"):
+            layer(Ragged.from_padded(draw(1, 4, 2), np.array([[True, True, False, True]])))
+
+
 def test_a_language_model_reads_one_step_behind_its_targets(backend: str) -> None:
     ids = Input((None,), dtype="int64")
     read = layers.Embedding(9, 4)(layers.TimeSlice(stop=-1)(ids))

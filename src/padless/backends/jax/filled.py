@@ -141,6 +141,8 @@ class FilledRows(RowPartition):
 
     def derived(self, how: Derivation, *others: RowPartition) -> RowPartition:
         """As of the real rows, filled up."""
+        if not self.has_holes:
+            how = how.alike
 
         def make() -> RowPartition:
             parts = _all_filled((self, *others))
@@ -325,6 +327,8 @@ class TracedRows(RowPartition):
         """As outside, with sizes alone."""
         if how.keeps:
             return self
+        if not self.has_holes:
+            how = how.alike
         origins = [_origin(other) for other in others]
         room = how.room(self.room, *(other.room for other in others if isinstance(other, TracedRows)))
         path = (*self.path, ("derived", how, *origins))
