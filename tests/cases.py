@@ -20,9 +20,9 @@ Rows = Literal["kept", "change", "end", "drop", "error"]
 """What a layer does to rows: keeps them, gives each another length, ends them in one entry per row, drops them on
 purpose, or raises MaskError."""
 
-Holes = Literal["skipped", "zeros", "nothing"]
+Holes = Literal["skipped", "zeros", "nothing", "kept"]
 """What a masked step in the middle of a row is: a step that is not there (those behind it move up), zeros at its true
-place, or nothing at its true place."""
+place, nothing at its true place, or a step at its true place that stays masked."""
 
 
 @dataclass(frozen=True)
@@ -614,7 +614,43 @@ def _more_recurrent() -> list[Case]:
 
 def _lengths() -> list[Case]:
     """Layers that give rows another length: transposed convolutions, padding, cropping, repeating."""
-    return []
+    depthwise, separable, transposed = layers.DepthwiseConv1D, layers.SeparableConv1D, layers.Conv1DTranspose
+
+    def longer(stride: int, edge: int) -> Callable[[int], int]:
+        return lambda n: (n - 1) * stride + edge if n else 0
+
+    convolutions: list[tuple[str, Callable[[str], Layer], Callable[[int], int] | None]] = [
+        ("DepthwiseConv1D-valid", lambda d: depthwise(3, activation="tanh", dtype=d), _valid(3)),
+        ("DepthwiseConv1D-same, more", lambda d: depthwise(4, 1, "same", 2, use_bias=False, dtype=d), None),
+        ("DepthwiseConv1D-causal, dilation", lambda d: depthwise(2, 1, "causal", dilation_rate=3, dtype=d), None),
+        ("DepthwiseConv1D-same, stride", lambda d: depthwise(3, 2, "same", 2, dtype=d), _same(2)),
+        ("SeparableConv1D-same", lambda d: separable(3, 3, padding="same", activation="relu", dtype=d), None),
+        ("SeparableConv1D-stride", lambda d: separable(3, 3, 2, depth_multiplier=2, dtype=d), _valid(3, 2)),
+        ("Conv1DTranspose-valid", lambda d: transposed(3, 3, 2, activation="tanh", dtype=d), longer(2, 3)),
+        ("Conv1DTranspose-same", lambda d: transposed(3, 4, 2, "same", dtype=d), longer(2, 2)),
+        ("Conv1DTranspose-dilation", lambda d: transposed(3, 3, 1, "same", dilation_rate=2, dtype=d), longer(1, 1)),
+        ("Conv1DTranspose-output_padding", lambda d: transposed(3, 3, 2, "same", 0, dtype=d), longer(2, 1)),
+        ("Conv1DTranspose-gaps", lambda d: transposed(3, 1, 2, use_bias=False, dtype=d), longer(2, 2)),
+    ]
+    moves: list[tuple[str, Callable[[str], Layer], Callable[[int], int]]] = [
+        ("ZeroPadding1D", lambda d: layers.ZeroPadding1D((2, 1), dtype=d), lambda n: n + 3),
+        ("Cropping1D", lambda d: layers.Cropping1D((1, 2), dtype=d), lambda n: max(n - 3, 0)),
+        ("TimeSlice-shifted", lambda d: layers.TimeSlice(2, dtype=d), lambda n: max(n - 2, 0)),
+        ("TimeSlice-last", lambda d: layers.TimeSlice(-4, -1, dtype=d), lambda n: max(min(n, 4) - 1, 0)),
+        ("TimeSlice-every other", lambda d: layers.TimeSlice(step=2, dtype=d), _same(2)),
+        ("UpSampling1D", lambda d: layers.UpSampling1D(2, dtype=d), lambda n: 2 * n),
+    ]
+    behind = {"rows": "change", "inputs": ((4,), (4,)), "length": lambda n: 2 * n, "alike": False}
+    return [
+        *(
+            Case(name, make, "kept" if length is None else "change", holes="zeros", length=length)
+            for name, make, length in convolutions
+        ),
+        *(Case(name, make, "change", holes="kept", length=length) for name, make, length in moves),
+        Case("Concatenate-time", lambda d: layers.Concatenate(axis=1, dtype=d), **behind),  # type: ignore[arg-type]
+        Case("AdaptiveAveragePooling1D", lambda d: layers.AdaptiveAveragePooling1D(3, dtype=d), "end"),
+        Case("AdaptiveMaxPooling1D", lambda d: layers.AdaptiveMaxPooling1D(2, dtype=d), "end", inputs=((2, 3),)),
+    ]
 
 
 def _more_attention() -> list[Case]:
@@ -712,6 +748,10 @@ DIRECTLY = (
     "Conv1D-valid, stride",
     "MaxPooling1D-same",
     "MultiHeadAttention-another key",
+    "SeparableConv1D-stride",
+    "Conv1DTranspose-same",
+    "Cropping1D",
+    "Concatenate-time",
     "GlobalAveragePooling1D",
     "Unmask",
     "Flatten",

@@ -183,7 +183,7 @@ def with_holes(case: Case, data: Batch, mask: npt.NDArray[np.bool_]) -> Answers:
     for one, nothing in zip(data.inputs, data.nothing, strict=True):
         rows = []
         for steps, at in zip(one, places, strict=True):
-            fill = -np.inf if case.holes == "nothing" else 0
+            fill = {"zeros": 0, "nothing": -np.inf, "kept": np.nan}[case.holes]
             whole = np.full((at[-1] + 1 if len(at) else 0, *nothing.shape[1:]), fill, nothing.dtype)
             whole[at] = steps
             rows.append(whole)
@@ -191,6 +191,8 @@ def with_holes(case: Case, data: Batch, mask: npt.NDArray[np.bool_]) -> Answers:
     found = alone(case, replace(data, inputs=tuple(filled)))
     if case.holes == "nothing":
         found = [[np.where(np.isneginf(row), 0, row) for row in output] for output in found]
+    if case.holes == "kept":
+        return [[row[~np.isnan(row).any(axis=tuple(range(1, row.ndim)))] for row in output] for output in found]
     if case.rows == "kept":
         return [[row[at] for row, at in zip(output, places, strict=True)] for output in found]
     return found

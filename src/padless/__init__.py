@@ -17,11 +17,13 @@ from padless.errors import MaskError as MaskError
 from padless.errors import PadlessError as PadlessError
 from padless.errors import ShapeError as ShapeError
 from padless.ragged import Ragged as Ragged
+from padless.row_ops import row_concat as row_concat
 from padless.row_ops import row_first as row_first
 from padless.row_ops import row_last as row_last
 from padless.row_ops import row_max as row_max
 from padless.row_ops import row_mean as row_mean
 from padless.row_ops import row_reverse as row_reverse
+from padless.row_ops import row_slice as row_slice
 from padless.row_ops import row_sum as row_sum
 from padless.row_ops import spread as spread
 from padless.rows import RowPartition as RowPartition

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from padless import backends
-from padless.errors import ShapeError, explain
+from padless.errors import ArgumentError, DataError, ShapeError, explain
+from padless.lengths import Behind, Derivation, Slice
 from padless.ragged import Ragged
 
 Array = Any
@@ -94,6 +96,100 @@ def row_last(x: Ragged) -> Array:
     """
     owner = backends.of(x.values)
     return owner.take_or(x.values, owner.index(x.rows, "last_index"), 0)
+
+
+def derived(x: Ragged, how: Derivation, *others: Ragged) -> Ragged:
+    """Take the steps that a derivation reads, where it reads one for each step of the output.
+
+    Args:
+        x: (B, None, ...).
+        how: says which rows come of these.
+        *others: further inputs with steps of the same shape, where it has several.
+
+    Returns:
+        Rows (B, None, ...) of other lengths; zeros where nothing is read.
+
+    Example:
+        >>> from padless.lengths import Repeat
+        >>> derived(Ragged.from_list([[1, 2], [3]]), Repeat(2)).to_list()
+        [[1, 1, 2, 2], [3, 3]]
+    """
+    owner = backends.of(x.values)
+    rows, more = x.rows, [other.rows for other in others]
+    made = rows.derived(how, *more)
+    if made is rows:
+        return x
+    values = owner.xp.concat([x.values, *(other.values for other in others)]) if others else x.values
+    index = owner.xp.reshape(owner.index(rows, "taps", how, *more), (-1,))
+    return Ragged(owner.take_or(values, index, 0), made)
+
+
+def row_concat(parts: Sequence[Ragged]) -> Ragged:
+    """Put rows behind rows: each row of the output holds the steps of that row of every input, one after the other.
+
+    Args:
+        parts: values (B, None, ...) with as many rows, and steps of the same shape.
+
+    Returns:
+        (B, None, ...).
+
+    Raises:
+        DataError: when there are other rows in one of them.
+        ShapeError: when steps have another shape.
+
+    Example:
+        >>> row_concat([Ragged.from_list([[1, 2], []]), Ragged.from_list([[7], [8]])]).to_list()
+        [[1, 2, 7], [8]]
+    """
+    first, *others = parts
+    for other in others:
+        if other.rows.nrows != first.rows.nrows:
+            raise DataError(
+                explain(
+                    "rows behind rows",
+                    expected=f"as many rows in each value, {first.rows.nrows}",
+                    got=str(other.rows.nrows),
+                    fix="values of one batch",
+                )
+            )
+        if tuple(other.values.shape[1:]) != tuple(first.values.shape[1:]):
+            shapes = ", ".join(str(part.shape) for part in parts)
+            raise ShapeError(
+                explain(
+                    "rows behind rows",
+                    expected="steps of one shape",
+                    got=f"shapes {shapes}",
+                    fix="bring them to one width first, with layers.Dense(units)",
+                )
+            )
+    return derived(first, Behind(), *others) if others else first
+
+
+def row_slice(x: Ragged, start: int | None = None, stop: int | None = None, step: int | None = None) -> Ragged:
+    """Take some steps of each row, as Python slices a list: `row[start:stop:step]`.
+
+    Args:
+        x: (B, None, ...).
+        start: the first step; counted from the end of the row where negative. None: the first of the row.
+        stop: the step behind the last one; counted from the end where negative. None: the end of the row.
+        step: steps from one to the next; above 0. None: 1.
+
+    Returns:
+        (B, None, ...). A masked step within a row counts as one, and stays masked.
+
+    Raises:
+        ArgumentError: for a step that is not above 0.
+
+    Example:
+        >>> x = Ragged.from_list([[1, 2, 3], [4], []])
+        >>> row_slice(x, 1).to_list(), row_slice(x, None, -1).to_list(), row_slice(x, -2).to_list()
+        ([[2, 3], [], []], [[1, 2], [], []], [[2, 3], [4], []])
+    """
+    if step is not None and step < 1:
+        raise ArgumentError(
+            explain("row_slice step", expected="a whole number above 0", got=repr(step), fix="row_reverse(x) first")
+        )
+    return derived(x, Slice(start or 0, stop, step or 1))
 
 
 def row_reverse(x: Ragged) -> Ragged:

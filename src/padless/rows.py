@@ -9,32 +9,19 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from padless.errors import DataError, MaskError, RowError, ShapeError, explain
 
+if TYPE_CHECKING:
+    from padless.lengths import Derivation, Taps
+
 Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Which steps each output step of a convolution or a pooling window reads.
-
-    Attributes:
-        rows: the partition of the output steps (M steps).
-        index: (M, K) the step under each tap; N where a tap meets padding or a hole.
-        inside: (M,) how many taps lie inside the row, holes included.
-    """
-
-    rows: RowPartition
-    index: Int
-    inside: Int
 
 
 class Rectangle(NamedTuple):
@@ -554,118 +541,54 @@ class RowPartition:
         )
         return picked, index
 
-    def resized(self, extents: npt.ArrayLike, change: Callable[[int], int], stride: int = 1) -> RowPartition:
-        """Make the partition of a layer's output when it gives every row another number of steps.
+    # ---- partitions of another length, and what their steps read (lengths.py says how)
+
+    def derived(self, how: Derivation, *others: RowPartition) -> RowPartition:
+        """The partition of an output that has another length than its input; made once.
 
         Args:
-            extents: (B,) new number of steps of each row.
-            change: the same change, for the padded length.
-            stride: how many input steps lie between two output steps; tells where a row begins in the padded array.
+            how: the rows of the output come of these.
+            *others: partitions of further inputs.
 
         Returns:
-            The partition, without holes.
+            The partition: these rows themselves where each step has its own output step.
 
         Example:
-            >>> RowPartition([0, 4, 6]).resized([2, 1], lambda n: n // 2, stride=2).row_splits.tolist()
-            [0, 2, 3]
-        """
-        lengths = np.asarray(extents, dtype=np.int64)
-        resized = RowPartition.from_lengths(lengths)
-        if self.came_padded:
-            length = max(int(change(self.padded_length)), int(lengths.max(initial=0)))
-            at_end = self.starts + self.extents == self.padded_length
-            latest = length - lengths
-            resized._given_starts = _frozen(np.where(at_end, latest, np.minimum(self.starts // stride, latest)))
-            resized._given_length = length
-        return resized
-
-    @cached_property
-    def _windows(self) -> dict[tuple[Any, ...], Windows]:
-        return {}
-
-    def windows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Windows:
-        """Say which steps each window of a convolution or pooling reads, every row alone.
-
-        Args:
-            size: K, taps of a window.
-            stride: places between two windows.
-            dilation: places between two taps.
-            padding: "valid", "same" or "causal"; the paddings are those of Keras, applied to each row.
-
-        Returns:
-            The windows. Output rows are these rows themselves when each step has its own window (stride 1, "same" or
-            "causal"), else new ones.
-
-        Example:
-            >>> RowPartition([0, 3, 4]).windows(2).index.tolist()
-            [[0, 1], [1, 2]]
-        """
-        key = (size, stride, dilation, padding)
-        if key not in self._windows:
-            self._windows[key] = self._make_windows(size, stride, dilation, padding)
-        return self._windows[key]
-
-    def window_rows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> RowPartition:
-        """The partition of the output of `windows` with the same arguments; made once.
-
-        Args:
-            size: K, taps of a window.
-            stride: places between two windows.
-            dilation: places between two taps.
-            padding: "valid", "same" or "causal".
-
-        Returns:
-            These rows themselves when each step has its own window (stride 1, "same" or "causal"), else new ones.
-
-        Example:
-            >>> RowPartition([0, 3, 4]).window_rows(2).row_splits.tolist()
+            >>> from padless.lengths import Window
+            >>> RowPartition([0, 3, 4]).derived(Window(2)).row_splits.tolist()
             [0, 2, 2]
         """
-        if stride == 1 and padding != "valid":
-            return self
-        span = (size - 1) * dilation + 1
+        if not self.has_holes:
+            how = how.alike
+        return self.moved(("derived", how, *others), lambda: how.rows(self, *others))  # type: ignore[no-any-return]
 
-        def make() -> RowPartition:
-            return self.resized(
-                _window_count(self.extents, span, stride, padding),
-                lambda n: int(_window_count(np.int64(n), span, stride, padding)),
-                stride,
-            )
+    def taps(self, how: Derivation, *others: RowPartition) -> Int:
+        """(M, K) the input step under each tap of the steps of `derived` with the same arguments.
 
-        return self.moved(("window_rows", span, stride, padding), make)  # type: ignore[no-any-return]
+        Args:
+            how: the rows of the output come of these.
+            *others: partitions of further inputs.
 
-    def window_index(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Int:
-        """(M, K) the step under each tap of `windows` with the same arguments; N where there is none."""
-        return self.windows(size, stride, dilation, padding).index
+        Returns:
+            The steps, counted over all inputs end to end; as many as these have in all where there is none.
 
-    def window_inside(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Int:
-        """(M,) how many taps of each of the `windows` with the same arguments lie inside the row, holes included."""
-        return self.windows(size, stride, dilation, padding).inside
+        Example:
+            >>> from padless.lengths import Window
+            >>> RowPartition([0, 3, 4]).taps(Window(2)).tolist()
+            [[0, 1], [1, 2]]
+        """
+        return self._taps(how, *others).steps
 
-    def window_margins(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> Int:
-        """(B,) how many places before the row the first window of each row begins; arguments as of `windows`."""
-        span = (size - 1) * dilation + 1
-        if padding != "same":
-            return np.full(self.nrows, span - 1 if padding == "causal" else 0, np.int64)
-        counts = _window_count(self.extents, span, stride, padding)
-        margins: Int = np.maximum((counts - 1) * stride + span - self.extents, 0) // 2
-        return margins
+    def taps_inside(self, how: Derivation, *others: RowPartition) -> Int:
+        """(M,) how many of the `taps` with the same arguments lie inside of their row, holes included."""
+        return self._taps(how, *others).inside
 
-    def _make_windows(self, size: int, stride: int, dilation: int, padding: str) -> Windows:
-        extents = self.extents
-        rows = self.window_rows(size, stride, dilation, padding)
-        places, rowids = rows.positions, rows.value_rowids
-        before = self.window_margins(size, stride, dilation, padding)
-        taps = places[:, None] * stride + np.arange(size) * dilation - before[rowids][:, None]
-        inside = (taps >= 0) & (taps < extents[rowids][:, None])
-        if self.has_holes:
-            firsts = np.cumsum(extents) - extents
-            table = np.full(int(extents.sum()) + 1, self.nvals, np.int64)
-            table[firsts[self.value_rowids] + self.positions] = np.arange(self.nvals)
-            index = table[np.where(inside, firsts[rowids][:, None] + taps, -1)]
-        else:
-            index = np.where(inside, self.row_splits[:-1][rowids][:, None] + taps, self.nvals)
-        return Windows(rows, index, inside.sum(axis=1, dtype=np.int64))
+    def taps_kernel(self, how: Derivation, *others: RowPartition) -> Int:
+        """(M, K) which tap of a kernel each of the `taps` with the same arguments is."""
+        return self._taps(how, *others).kernel
+
+    def _taps(self, how: Derivation, *others: RowPartition) -> Taps:
+        return self.moved(("taps", how, *others), lambda: how.taps(self, *others))  # type: ignore[no-any-return]
 
     # ---- arrays on a device
 
@@ -709,11 +632,6 @@ class RowPartition:
 
     def __repr__(self) -> str:
         return f"RowPartition({self.nrows} rows, {self.nvals} steps, lengths {self.lengths_text})"
-
-
-def _window_count(extents: Any, span: int, stride: int, padding: str) -> Any:
-    """How many windows fit into rows, by Keras's formulas."""
-    return np.maximum((extents - span) // stride + 1, 0) if padding == "valid" else -(-extents // stride)
 
 
 @contextlib.contextmanager

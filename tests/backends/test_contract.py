@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -276,8 +277,8 @@ windows = st.tuples(
 
 
 @all_backends
-# 3 features go the default's way in torch, 16 the fast one; 2 groups the default's.
-@pytest.mark.parametrize(("features", "groups"), [(3, 1), (16, 1), (4, 2)])
+# 3 features go the default's way in torch, 16 the fast one; 2 groups the default's, unless they are single features.
+@pytest.mark.parametrize(("features", "groups"), [(3, 1), (16, 1), (4, 2), (4, 4), (2, 2)])
 @given(batch=batches, window=windows, holes=st.booleans(), unit_stride=st.booleans())
 def test_convolve(
     name: str, features: int, groups: int, batch: Any, window: tuple[int, int, int, str], holes: bool, unit_stride: bool
@@ -314,15 +315,16 @@ def test_convolve_in_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     from padless.backends.torch import convolution
 
     monkeypatch.setattr(convolution, "_BLOCK", 7)
+    monkeypatch.setattr(convolution, "_THIN_BLOCK", 7)
     backend, draw = backends.get("torch"), np.random.default_rng(0)
     rows = RowPartition.from_lengths([9, 0, 30, 4])
-    x, kernel = draw.normal(size=(43, 16)), draw.normal(size=(3, 16, 2))
-    for padding in ("valid", "same", "causal"):
+    x = draw.normal(size=(43, 16))
+    for padding, groups in product(("valid", "same", "causal"), (1, 16)):
+        options = {"padding": padding, "groups": groups}
+        kernel = draw.normal(size=(3, 16 // groups, 16))
         assert_same(
-            with_gradients(backend, lambda v, w, p=padding: [backend.convolve(v, rows, w, padding=p)[0]], x, kernel),
-            with_gradients(
-                backend, lambda v, w, p=padding: [Backend.convolve(backend, v, rows, w, padding=p)[0]], x, kernel
-            ),
+            with_gradients(backend, lambda v, w, o=options: [backend.convolve(v, rows, w, **o)[0]], x, kernel),
+            with_gradients(backend, lambda v, w, o=options: [Backend.convolve(backend, v, rows, w, **o)[0]], x, kernel),
         )
 
 

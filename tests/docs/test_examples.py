@@ -54,6 +54,12 @@ def run(script: str, *arguments: str | Path, folder: Path) -> subprocess.Complet
             ["torch"],
             ["the most frequent tag of each word", "LSTM and CRF"],
         ),
+        (
+            "peptides.py",
+            ["--file", DATA / "peptides.csv", "--epochs=1"],
+            ["torch"],
+            ["convolutions on the sequence", "padded left, against each alone"],
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

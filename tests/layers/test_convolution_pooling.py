@@ -312,7 +312,7 @@ def test_convolutions_check_their_arguments(make: Any) -> None:
     ]:
         with pytest.raises(ArgumentError, match=text):
             make(**wrong)
-    for later in ({"data_format": "channels_first"}, {"lora_rank": 2}):
+    for later in ({"quantization_config": 1}, {"lora_rank": 2}):
         with pytest.raises(NotThereYetError):
             make(**later)
     assert make(padding="SAME", data_format="channels_last").padding == "same"
@@ -349,8 +349,6 @@ def test_poolings_check_their_arguments() -> None:
         for wrong in ({"pool_size": 0}, {"pool_size": 2, "strides": 0}, {"pool_size": 2, "padding": "causal"}):
             with pytest.raises(ArgumentError, match=list(wrong)[-1]):
                 make(**wrong)
-        with pytest.raises(NotThereYetError, match="channels_first"):
-            make(2, data_format="channels_first")
     with pytest.raises(TypeError, match="pool_size"):
         layers.AveragePooling1D()
 

@@ -462,10 +462,7 @@ def test_merges_say_which_shapes_do_not_fit(backend: str) -> None:
         layers.Add()(draw(2, 3))
 
 
-def test_rows_behind_rows_are_not_there_yet(backend: str) -> None:
-    for x in (packed([2, 2]), Ragged.from_list([[1, 2], [3]])):
-        with pytest.raises(NotThereYetError, match="rows behind rows"):
-            layers.Concatenate(axis=1)([x, x])
+def test_concatenate_along_features_and_time(backend: str) -> None:
     assert layers.Concatenate(axis=2)([packed([2, 2])] * 2).shape == (2, None, 2 * D)
     assert layers.Concatenate(axis=1)([draw(2, 5, 3), draw(2, 1, 3)]).shape == (2, 6, 3)
 

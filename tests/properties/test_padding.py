@@ -55,9 +55,9 @@ def assert_in_place(length: Callable[[int], int], after: Mask, before: Mask) -> 
     counts = [length(n) for n in before.sum(axis=1).tolist()]
     assert after.shape[1] == max([length(before.shape[1]), *counts])
     for row, count in enumerate(counts):
-        if count and before[row, -1]:
+        if count and before[row, -1:].any():
             assert after[row, after.shape[1] - count :].all()
-        elif count and before[row, 0]:
+        elif count and before[row, :1].any():
             assert after[row, :count].all()
 
 

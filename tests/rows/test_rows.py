@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from padless import DataError, MaskError, RowPartition, ShapeError
+from padless.lengths import Window
 from padless.rows import require_same_steps
-from tests.strategies import lengths, masks, paddings, seeds
+from tests.strategies import lengths, masks, seeds
 
 Mask = npt.NDArray[np.bool_]
 
@@ -135,91 +135,7 @@ def test_rectangles_tile_time_major_order(given_lengths: list[int]) -> None:
     assert first == rows.nvals
 
 
-# ---- windows
-
-
-def brute_windows(
-    places: list[int], first_step: int, nothing: int, size: int, stride: int, dilation: int, padding: str
-) -> tuple[list[list[int]], list[int], list[int]]:
-    """Taps, taps within the row, and place of each window of one row whose live steps stand at `places`."""
-    extent = places[-1] + 1 if places else 0
-    step_at = {place: first_step + rank for rank, place in enumerate(places)}
-    span = (size - 1) * dilation + 1
-    count = max((extent - span) // stride + 1, 0) if padding == "valid" else -(-extent // stride)
-    before = {"valid": 0, "causal": span - 1, "same": max((count - 1) * stride + span - extent, 0) // 2}[padding]
-    index, inside, at = [], [], []
-    for window in range(count):
-        if stride == 1 and padding != "valid" and window not in step_at:
-            continue  # the window of a hole: nobody asks for it
-        taps = [window * stride + tap * dilation - before for tap in range(size)]
-        index.append([step_at.get(tap, nothing) for tap in taps])
-        inside.append(sum(0 <= tap < extent for tap in taps))
-        at.append(window)
-    return index, inside, at
-
-
-@given(masks(), st.integers(1, 5), st.integers(1, 4), st.integers(1, 3), st.sampled_from(["valid", "same", "causal"]))
-def test_windows(mask: Mask, size: int, stride: int, dilation: int, padding: str) -> None:
-    rows = RowPartition.from_mask(mask)
-    windows = rows.windows(size, stride, dilation, padding)
-    index: list[list[int]] = []
-    inside: list[int] = []
-    places: list[int] = []
-    counts: list[int] = []
-    for row, row_places in enumerate(places_of(mask)):
-        found = brute_windows(row_places, int(rows.row_splits[row]), rows.nvals, size, stride, dilation, padding)
-        index += found[0]
-        inside += found[1]
-        places += found[2]
-        counts.append(len(found[2]))
-    assert windows.index.shape == (sum(counts), size)
-    assert windows.index.tolist() == index
-    assert windows.inside.tolist() == inside
-    assert windows.rows.row_lengths.tolist() == counts
-    assert windows.rows.positions.tolist() == places
-    if stride == 1 and padding != "valid":
-        assert windows.rows is rows
-    assert rows.windows(size, stride, dilation, padding) is windows, "windows are made once"
-
-
-@given(masks(), st.integers(1, 5), st.integers(1, 3), st.sampled_from(["valid", "same", "causal"]))
-def test_windows_ignore_padding(mask: Mask, size: int, stride: int, padding: str) -> None:
-    padded = RowPartition.from_mask(mask)
-    plain = RowPartition(padded.row_splits, positions=padded.positions)
-    one, other = padded.windows(size, stride, 1, padding), plain.windows(size, stride, 1, padding)
-    np.testing.assert_array_equal(one.index, other.index)
-    np.testing.assert_array_equal(one.inside, other.inside)
-    assert one.rows.same_steps(other.rows)
-
-
 # ---- other partitions from this one
-
-
-@given(lengths(), paddings(), st.integers(1, 4), st.integers(1, 3))
-def test_resized_rows_stay_where_they_were(given_lengths: list[int], padding: object, size: int, stride: int) -> None:
-    def change(n: int) -> int:
-        return max((n - size) // stride + 1, 0)
-
-    rows = RowPartition.from_mask(padding.mask(given_lengths))  # type: ignore[attr-defined]
-    new = [change(n) for n in given_lengths]
-    resized = rows.resized(new, change, stride)
-    assert resized.row_lengths.tolist() == new
-    assert not resized.has_holes
-    assert resized.padded_length == max(change(rows.padded_length), max(new, default=0))
-    assert (resized.starts >= 0).all()
-    assert (resized.starts + resized.row_lengths <= resized.padded_length).all()
-    for row, (start, extent) in enumerate(zip(rows.starts.tolist(), rows.extents.tolist(), strict=True)):
-        if start + extent == rows.padded_length:  # padding on the left stays on the left
-            assert resized.starts[row] + resized.row_lengths[row] == resized.padded_length
-        elif start == 0:
-            assert resized.starts[row] == 0
-
-
-@given(lengths())
-def test_resized_without_padding(given_lengths: list[int]) -> None:
-    resized = RowPartition.from_lengths(given_lengths).resized([2 * n for n in given_lengths], lambda n: 2 * n)
-    assert resized.row_lengths.tolist() == [2 * n for n in given_lengths]
-    assert not resized.came_padded
 
 
 @given(masks(), seeds())
@@ -352,7 +268,7 @@ def test_no_rows() -> None:
         assert rows.unpad_index.shape == (0, 0)
         assert rows.mask.shape == (0, rows.padded_length)
         assert rows.rectangles == ()
-        assert rows.windows(3).index.shape == (0, 3)
+        assert rows.taps(Window(3)).shape == (0, 3)
         assert rows.take([])[0].nrows == 0
 
 
@@ -368,7 +284,7 @@ def test_only_empty_rows() -> None:
         assert rows.mask.shape == (2, rows.padded_length)
         assert not rows.mask.any()
         for padding in ("valid", "same", "causal"):
-            assert rows.windows(2, padding=padding).rows.row_lengths.tolist() == [0, 0]
+            assert rows.derived(Window(2, padding=padding)).row_lengths.tolist() == [0, 0]
 
 
 # ---- what is wrong

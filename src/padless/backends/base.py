@@ -10,11 +10,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from padless.errors import ArgumentError, explain
+from padless.lengths import Transposed, Window
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -168,7 +170,7 @@ class Backend(ABC):
 
         Args:
             rows: the partition.
-            name: an attribute of it, such as "value_rowids"; or a method, such as "window_index".
+            name: an attribute of it, such as "value_rowids"; or a method, such as "taps".
             *arguments: of the method; hashable.
 
         Returns:
@@ -348,9 +350,12 @@ class Backend(ABC):
         """
         xp = self.xp
         size, width, filters = kernel.shape
-        arguments = (size, stride, dilation, padding)
-        made = rows.window_rows(*arguments)
-        taps = self.take_or(x, self.index(rows, "window_index", *arguments), 0)
+        window = Window(size, stride, dilation, padding)
+        made = rows.derived(window)
+        index = self.index(rows, "taps", window)
+        if width == 1 < groups:
+            return self._convolve_depthwise(x, index, xp.reshape(kernel, (size, groups, filters // groups))), made
+        taps = self.take_or(x, index, 0)
         if groups == 1:
             flat = xp.reshape(taps, (made.nvals, size * width))
             return flat @ xp.reshape(kernel, (size * width, filters)), made
@@ -361,6 +366,39 @@ class Backend(ABC):
             for g in range(groups)
         ]
         return xp.concat(parts, axis=1), made
+
+    def _convolve_depthwise(self, x: Array, index: Array, kernel: Array) -> Array:
+        """Convolve every feature with kernels of its own: (N, D), (M, K) and (K, D, each) to (M, D * each)."""
+        xp = self.xp
+        size, width, each = kernel.shape
+        buffer = xp.concat([x, xp.zeros((1, width), dtype=x.dtype, device=self.device_of(x))])[:, :, None]
+        parts = [xp.take(buffer, index[:, tap], axis=0) * kernel[tap] for tap in range(size)]
+        return xp.reshape(reduce(lambda a, b: a + b, parts), (index.shape[0], width * each))
+
+    def convolve_transposed(
+        self, x: Array, rows: RowPartition, kernel: Array, how: Transposed
+    ) -> tuple[Array, RowPartition]:
+        """Convolve every row alone, the other way round: all products of steps and taps, then those of each place.
+
+        Args:
+            x: (N, D) steps.
+            rows: their partition.
+            kernel: (K, filters, D).
+            how: which steps and taps fall on which place.
+
+        Returns:
+            (M, filters) and the partition of the output.
+        """
+        xp = self.xp
+        size, filters, width = kernel.shape
+        flat = x @ xp.permute_dims(xp.reshape(kernel, (size * filters, width)), (1, 0))
+        products = xp.reshape(flat, (rows.nvals * size, filters))
+        spare = xp.zeros((1, filters), dtype=x.dtype, device=self.device_of(x))
+        products = xp.concat([products, spare])
+        steps, taps = self.index(rows, "taps", how), self.index(rows, "taps_kernel", how)
+        index = xp.where(steps < rows.nvals, steps * size + taps, rows.nvals * size)
+        parts = [xp.take(products, index[:, tap], axis=0) for tap in range(index.shape[1])]
+        return reduce(lambda a, b: a + b, parts), rows.derived(how)
 
     def attention(
         self,

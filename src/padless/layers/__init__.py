@@ -53,6 +53,8 @@ from padless.layers.normalization import LayerNormalization as LayerNormalizatio
 from padless.layers.normalization import RMSNormalization as RMSNormalization
 from padless.layers.normalization import SpectralNormalization as SpectralNormalization
 from padless.layers.normalization import UnitNormalization as UnitNormalization
+from padless.layers.pooling import AdaptiveAveragePooling1D as AdaptiveAveragePooling1D
+from padless.layers.pooling import AdaptiveMaxPooling1D as AdaptiveMaxPooling1D
 from padless.layers.pooling import AveragePooling1D as AveragePooling1D
 from padless.layers.pooling import GlobalAveragePooling1D as GlobalAveragePooling1D
 from padless.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
@@ -76,14 +78,21 @@ from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.regularization import ActivityRegularization as ActivityRegularization
 from padless.layers.rescaling import Normalization as Normalization
 from padless.layers.rescaling import Rescaling as Rescaling
+from padless.layers.reshaping import Cropping1D as Cropping1D
 from padless.layers.reshaping import Flatten as Flatten
+from padless.layers.reshaping import TimeSlice as TimeSlice
+from padless.layers.reshaping import UpSampling1D as UpSampling1D
+from padless.layers.reshaping import ZeroPadding1D as ZeroPadding1D
 from padless.layers.reshaping_dense import Cropping2D as Cropping2D
 from padless.layers.reshaping_dense import Cropping3D as Cropping3D
 from padless.layers.reshaping_dense import UpSampling2D as UpSampling2D
 from padless.layers.reshaping_dense import UpSampling3D as UpSampling3D
 from padless.layers.reshaping_dense import ZeroPadding2D as ZeroPadding2D
 from padless.layers.reshaping_dense import ZeroPadding3D as ZeroPadding3D
+from padless.layers.separable import DepthwiseConv1D as DepthwiseConv1D
+from padless.layers.separable import SeparableConv1D as SeparableConv1D
 from padless.layers.time_distributed import TimeDistributed as TimeDistributed
+from padless.layers.transposed import Conv1DTranspose as Conv1DTranspose
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.
@@ -91,6 +100,7 @@ AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
 AvgPool3D = AveragePooling3D
 Convolution1D = Conv1D
+Convolution1DTranspose = Conv1DTranspose
 Convolution2D = Conv2D
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalAvgPool2D = GlobalAveragePooling2D
@@ -101,3 +111,4 @@ GlobalMaxPool3D = GlobalMaxPooling3D
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
 MaxPool3D = MaxPooling3D
+SeparableConvolution1D = SeparableConv1D

@@ -63,6 +63,35 @@ def sizes(place: str, name: str, value: Any, count: int) -> tuple[int, ...]:
     return tuple(positive(place, name, size) for size in given)
 
 
+def counts(place: str, name: str, value: Any, count: int) -> tuple[int, ...]:
+    """Require one number that is not below 0 for each of several places; a single number stands for all.
+
+    Args:
+        place: the layer, for the error.
+        name: of the argument.
+        value: a number, or a tuple or list of numbers.
+        count: number of places.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        ArgumentError: when there are more or fewer, or one is below 0.
+
+    Example:
+        >>> counts("layer 'zero_padding1d'", "padding", 1, 2)
+        (1, 1)
+    """
+    given = tuple(value) if isinstance(value, list | tuple) else (value,) * count
+    if len(given) == count and all(not isinstance(n, bool) and hasattr(n, "__index__") for n in given):
+        numbers = tuple(operator.index(n) for n in given)
+        if min(numbers) >= 0:
+            return numbers
+    expected = "a whole number from 0 on" if count == 1 else f"{count} whole numbers from 0 on, or one for all"
+    fix = f"{name}=1" if count == 1 else f"{name}={(1,) * count}"
+    raise ArgumentError(explain(f"{place}: {name}", expected=expected, got=repr(value), fix=fix))
+
+
 def word(place: str, name: str, value: Any, known: Sequence[str]) -> str:
     """Require one of several words, in capital or small letters.
 

@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from padless import activations, constraints, initializers, regularizers
 from padless.errors import ArgumentError, ShapeError, explain
-from padless.layer import Array, Layer
-from padless.layers.arguments import channels_last, positive, require_features, require_rank, sizes, word
+from padless.layer import Array
+from padless.layers.arguments import positive, require_features, require_rank, sizes, word
+from padless.layers.channels import FeatureAxis
 from padless.ragged import Ragged
 from padless.spec import Spec
 
 
-class _Convolution(Layer):
+class _Convolution(FeatureAxis):
     """What convolutions of any number of axes have: arguments, kernel and bias."""
 
     reads = "floats"
@@ -44,7 +45,7 @@ class _Convolution(Layer):
         self.kernel_size = sizes(self.place, "kernel_size", kernel_size, self.spatial)
         self.strides = sizes(self.place, "strides", strides, self.spatial)
         self.padding = word(self.place, "padding", padding, self.paddings)
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
         self.dilation_rate = sizes(self.place, "dilation_rate", dilation_rate, self.spatial)
         self.groups = positive(self.place, "groups", groups)
         if self.filters % self.groups:
@@ -84,7 +85,7 @@ class _Convolution(Layer):
             self._refuse_groups("features of the input", self._features, "groups=1, or other features")
         self.kernel = self.add_weight(
             "kernel",
-            (*self.kernel_size, self._features // self.groups, self.filters),
+            self._kernel_shape(),
             self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
@@ -98,6 +99,9 @@ class _Convolution(Layer):
                 regularizer=self.bias_regularizer,
                 constraint=self.bias_constraint,
             )
+
+    def _kernel_shape(self) -> tuple[int, ...]:
+        return (*self.kernel_size, self._features // self.groups, self.filters)
 
     def _finished(self, y: Array) -> Array:
         return self.activation(y if self.bias is None else y + self.bias)
@@ -115,7 +119,7 @@ class Conv1D(_Convolution):
         kernel_size: K, number of steps in a window.
         strides: steps between two windows.
         padding: "valid", "same" or "causal".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         dilation_rate: steps between two taps of a window; not together with strides.
         groups: number of groups of features that do not see each other.
         activation: name or function; None for none.
@@ -180,7 +184,7 @@ class Conv2D(_Convolution):
         kernel_size: height and width of a window; one number for both.
         strides: places between two windows.
         padding: "valid" or "same".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         dilation_rate: places between two taps of a window; not together with strides.
         groups: number of groups of features that do not see each other.
         activation: name or function; None for none.

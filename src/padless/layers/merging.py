@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
+from padless.errors import ArgumentError, ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import trailing_axes
+from padless.lengths import Uniform
 from padless.ragged import Ragged
+from padless.row_ops import row_concat
+from padless.rows import RowPartition
 from padless.spec import Spec
 
 
@@ -196,19 +199,23 @@ class Minimum(_Merge):
 
 
 class Concatenate(Layer):
-    """Put several values side by side, along the features by default.
+    """Put several values side by side, along the features by default, or one behind the other, along time.
+
+    Along time, each row of the output holds the live steps of that row of every input, and their lengths may differ. An
+    array (B, T, ...) beside rows gives T steps to each row: one learned step before all others, for example.
 
     Args:
-        axis: along which to put them, counted as in Keras; on rows, an axis of the features.
+        axis: along which to put them, counted as in Keras; 1 is time.
         **kwargs: name, dtype.
 
     Shapes:
-        a list of (B, ..., D1), (B, ..., D2), ... to (B, ..., D1 + D2 + ...); rows need the same rows in every input.
+        a list of (B, ..., D1), (B, ..., D2), ... to (B, ..., D1 + D2 + ...); rows need the same rows in every input,
+        but along time.
 
     Raises:
         ShapeError: when shapes differ in another axis; it gives them.
-        NotThereYetError: for rows one after the other, axis=1.
-        MaskError: when only some inputs have rows.
+        DataError: when there are other rows in one of them.
+        MaskError: when only some inputs have rows, but along time.
 
     Example:
         >>> import numpy as np
@@ -254,16 +261,24 @@ class Concatenate(Layer):
         return self.xp.concat(list(x), axis=self._axis)
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if any(isinstance(value, Ragged) and -self._axis >= value.values.ndim for value in x):
-            raise NotThereYetError(
+        ragged = next((value for value in x if isinstance(value, Ragged)), None)
+        if ragged is None or ragged.ndim + self._axis != 1:
+            return super()._dispatch(x, args, kwargs)
+        return row_concat([value if isinstance(value, Ragged) else self._as_rows(value, ragged.rows) for value in x])
+
+    def _as_rows(self, x: Array, rows: RowPartition) -> Ragged:
+        """An array (B, T, ...) as rows of T steps, beside others."""
+        if x.ndim < 2 or x.shape[0] != rows.nrows:
+            raise ShapeError(
                 explain(
-                    f"{self.place}: axis",
-                    expected="an axis of the features, when inputs have rows",
-                    got=f"axis={self.axis}, time: rows behind rows, which is not there yet",
-                    fix="axis=-1; or join the sequences before the model: [[*a, *b] for a, b in zip(x, y)]",
+                    self.place,
+                    expected=f"rows, or an array ({rows.nrows}, T, ...), one entry for each row",
+                    got=f"shape {tuple(x.shape)}",
+                    fix="x[:, None] gives the entry of each row a time axis",
                 )
             )
-        return super()._dispatch(x, args, kwargs)
+        steps = self.xp.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+        return Ragged(steps, rows.derived(Uniform(int(x.shape[1]))))
 
 
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from padless.layer import Array, Layer
-from padless.layers.arguments import channels_last, require_rank, sizes, word
+from padless.layer import Array
+from padless.layers.arguments import require_rank, sizes, word
+from padless.layers.channels import FeatureAxis
+from padless.lengths import Split, Window
 from padless.ragged import Ragged
-from padless.row_ops import row_max, row_mean
+from padless.row_ops import derived, row_max, row_mean
 from padless.spec import Spec
 
 _NO_STEPS = "return_sequences=True in the recurrent layer before; pooling is over steps"
 
 
-class _Pooling1D(Layer):
+class _Pooling1D(FeatureAxis):
     """What windows along the steps of a row have."""
 
     view = "ragged"
@@ -32,8 +34,8 @@ class _Pooling1D(Layer):
         self.pool_size = sizes(self.place, "pool_size", pool_size, 1)[0]
         self.strides = self.pool_size if strides is None else sizes(self.place, "strides", strides, 1)[0]
         self.padding = word(self.place, "padding", padding, ("valid", "same"))
-        channels_last(self.place, data_format)
-        self._windows = (self.pool_size, self.strides, 1, self.padding)
+        self._read_format(data_format)
+        self._window = Window(self.pool_size, self.strides, padding=self.padding)
 
     def build(self, spec: Spec) -> None:
         """Check the input.
@@ -45,7 +47,7 @@ class _Pooling1D(Layer):
 
     def _taps(self, x: Ragged, fill: float) -> tuple[Array, Array]:
         """The step under each tap of the windows, and (M, K, ...) what it sees; `fill` where there is none."""
-        index = self.backend.index(x.rows, "window_index", *self._windows)
+        index = self.backend.index(x.rows, "taps", self._window)
         return index, self.backend.take_or(x.values, index, fill)
 
     def _of_windows(self, marks: Array, like: Array) -> Array:
@@ -63,7 +65,7 @@ class MaxPooling1D(_Pooling1D):
         pool_size: K, number of steps in a window.
         strides: steps between two windows; None for pool_size.
         padding: "valid" or "same".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         name: of the layer.
         **kwargs: dtype.
 
@@ -95,7 +97,7 @@ class MaxPooling1D(_Pooling1D):
         if x.rows.has_holes:
             seen = self.xp.any(index < x.rows.nvals, axis=1)
             y = self.xp.where(self._of_windows(seen, y), y, self.xp.zeros_like(y))
-        return Ragged(y, x.rows.window_rows(*self._windows))
+        return Ragged(y, x.rows.derived(self._window))
 
 
 class AveragePooling1D(_Pooling1D):
@@ -108,7 +110,7 @@ class AveragePooling1D(_Pooling1D):
         pool_size: K, number of steps in a window.
         strides: steps between two windows; None for pool_size.
         padding: "valid" or "same".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         name: of the layer.
         **kwargs: dtype.
 
@@ -148,11 +150,11 @@ class AveragePooling1D(_Pooling1D):
         """
         _, taps = self._taps(x, 0)
         sums = self.xp.sum(taps, axis=1)
-        counts = self.backend.cast(self.backend.index(x.rows, "window_inside", *self._windows), self.dtype)
-        return Ragged(sums / self._of_windows(counts, sums), x.rows.window_rows(*self._windows))
+        counts = self.backend.cast(self.backend.index(x.rows, "taps_inside", self._window), self.dtype)
+        return Ragged(sums / self._of_windows(counts, sums), x.rows.derived(self._window))
 
 
-class _GlobalPooling1D(Layer):
+class _GlobalPooling1D(FeatureAxis):
     """What pooling of whole rows has."""
 
     view = "ragged"
@@ -160,7 +162,7 @@ class _GlobalPooling1D(Layer):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
         self.keepdims = keepdims
 
     def build(self, spec: Spec) -> None:
@@ -179,7 +181,7 @@ class GlobalMaxPooling1D(_GlobalPooling1D):
     """Take the largest live step of each row, feature by feature; 0 for an empty row.
 
     Args:
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         keepdims: whether to keep a time axis of size 1.
         **kwargs: name, dtype.
 
@@ -212,7 +214,7 @@ class GlobalAveragePooling1D(_GlobalPooling1D):
     """Average the live steps of each row, feature by feature; 0 for an empty row.
 
     Args:
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         keepdims: whether to keep a time axis of size 1.
         **kwargs: name, dtype.
 
@@ -239,3 +241,109 @@ class GlobalAveragePooling1D(_GlobalPooling1D):
             (B, ...).
         """
         return self._kept(row_mean(x))
+
+
+class _AdaptivePooling1D(FeatureAxis):
+    """What pooling into a given number of parts has."""
+
+    view = "ragged"
+    reads = "floats"
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.output_size = sizes(self.place, "output_size", output_size, 1)
+        self._read_format(data_format)
+        self._split = Split(self.output_size[0])
+
+    def build(self, spec: Spec) -> None:
+        """Check the input.
+
+        Args:
+            spec: of the input.
+        """
+        require_rank(self.place, spec, 3, least=True, fix=_NO_STEPS)
+
+    def _parts(self, x: Ragged) -> Ragged:
+        """The steps of each part of each row, as rows of their own."""
+        return derived(x, self._split)
+
+    def _joined(self, y: Array, x: Ragged) -> Array:
+        return self.xp.reshape(y, (x.rows.nrows, *self.output_size, *x.values.shape[1:]))
+
+
+class AdaptiveAveragePooling1D(_AdaptivePooling1D):
+    """Cut each row into so many parts of about one length, and average the steps of each, feature by feature.
+
+    Of a row of n live steps, part i of O holds the steps from floor(i n / O) to ceil((i + 1) n / O), so that
+    neighbours may share a step. Masked steps are left out; an empty row gives zeros.
+
+    Args:
+        output_size: O, number of parts.
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
+        **kwargs: name, dtype.
+
+    Shapes:
+        (B, T, ...) or rows (B, None, ...) to (B, O, ...).
+
+    Raises:
+        ArgumentError: for an output_size that is not above 0.
+        ShapeError: when the input has no steps with features.
+
+    Example:
+        >>> import numpy as np, padless
+        >>> x = padless.Ragged.from_list([np.array([[1.0], [3.0], [2.0]]), np.array([[5.0]])])
+        >>> AdaptiveAveragePooling1D(2)(x).tolist()
+        [[[2.0], [2.5]], [[5.0], [5.0]]]
+
+    Source: torch.nn.AdaptiveAvgPool1d, whose parts Keras's are too.
+    """
+
+    def call(self, x: Ragged) -> Array:
+        """Pool.
+
+        Args:
+            x: (B, None, ...).
+
+        Returns:
+            (B, O, ...).
+        """
+        return self._joined(row_mean(self._parts(x)), x)
+
+
+class AdaptiveMaxPooling1D(_AdaptivePooling1D):
+    """Cut each row into so many parts of about one length, and take the largest step of each, feature by feature.
+
+    Of a row of n live steps, part i of O holds the steps from floor(i n / O) to ceil((i + 1) n / O), so that
+    neighbours may share a step. Masked steps are left out; an empty row gives zeros.
+
+    Args:
+        output_size: O, number of parts.
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
+        **kwargs: name, dtype.
+
+    Shapes:
+        (B, T, ...) or rows (B, None, ...) to (B, O, ...).
+
+    Raises:
+        ArgumentError: for an output_size that is not above 0.
+        ShapeError: when the input has no steps with features.
+
+    Example:
+        >>> import numpy as np, padless
+        >>> x = padless.Ragged.from_list([np.array([[1.0], [3.0], [2.0]]), np.array([[5.0]])])
+        >>> AdaptiveMaxPooling1D(2)(x).tolist()
+        [[[3.0], [3.0]], [[5.0], [5.0]]]
+
+    Source: torch.nn.AdaptiveMaxPool1d, whose parts Keras's are too.
+    """
+
+    def call(self, x: Ragged) -> Array:
+        """Pool.
+
+        Args:
+            x: (B, None, ...).
+
+        Returns:
+            (B, O, ...).
+        """
+        return self._joined(row_max(self._parts(x)), x)

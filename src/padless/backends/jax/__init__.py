@@ -27,6 +27,7 @@ from padless.backends.jax.filled import TracedRows
 from padless.backends.jax.shapes import Host
 from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
+from padless.lengths import Window
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 
@@ -292,10 +293,11 @@ class JaxBackend(Backend):
         padding: str = "valid",
         groups: int = 1,
     ) -> tuple[Array, RowPartition]:
-        made = rows.window_rows(kernel.shape[0], stride, dilation, padding)
+        window = Window(kernel.shape[0], stride, dilation, padding)
+        made = rows.derived(window)
         if not rows.nvals or not made.nvals:
             return super().convolve(x, rows, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)
-        arrays = self.plan(rows, "separated", kernel.shape[0], stride, dilation, padding)
+        arrays = self.plan(rows, "separated", window)
         return convolution.convolve(x, kernel, arrays, stride=stride, dilation=dilation, groups=groups), made
 
     def attention(

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from padless.backends.base import Program
-from padless.backends.jax.filled import FilledRows, Path, Sizes, Source, TracedRows, capacity, follow
+from padless.backends.jax.filled import FilledRows, Path, Sizes, Source, TracedRows, capacity, follow, found
 from padless.errors import DataError, explain
 from padless.ragged import Ragged
 from padless.rows import RowPartition
@@ -122,14 +122,14 @@ class FilledBatch:
     def wanted(self, key: Key, plans: Callable[..., dict[str, Any]]) -> Any:
         """An array, or arrays by name, of the rows of one input."""
         at, path, how, name, arguments = key
-        rows = follow(self.rows[at], path)
+        rows, given = follow(self.rows, at, path), found(self.rows, arguments)
         if how == "plan":
-            return {part: _narrow(array) for part, array in plans(rows, name, *arguments).items()}
-        return _narrow(rows.array(name, *arguments))
+            return {part: _narrow(array) for part, array in plans(rows, name, *given).items()}
+        return _narrow(rows.array(name, *given))
 
     def number(self, at: int, path: Path, name: str) -> int:
         """A size of the rows of one input."""
-        return int(getattr(follow(self.rows[at], path), name))
+        return int(getattr(follow(self.rows, at, path), name))
 
     def cut(self, value: Any) -> Any:
         """What a program gave, on the host, without spare slots."""
@@ -140,7 +140,7 @@ class FilledBatch:
             return np.asarray(value)[:size]
         rows = value.rows
         if isinstance(rows, TracedRows):
-            real = follow(self.rows[rows.input_name].real, rows.path)
+            real = follow([one.real for one in self.rows], rows.input_name, rows.path)
         else:  # made of a dense array inside of the function
             real = rows.take(np.arange(size))[0]
         return Ragged(self._cut(value.values, real.nvals), real)

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
 from padless.errors import BackendError, explain
-from padless.rows import Bool, Int, RowPartition, Windows
+from padless.lengths import Derivation, Room, Taps
+from padless.rows import Bool, Int, RowPartition
 
 Path = tuple[tuple[Any, ...], ...]
 """How a partition came of that of an input: names and arguments of methods, one after the other."""
@@ -41,29 +42,12 @@ def capacity(size: int, least: int) -> int:
 
     Example:
         >>> [capacity(n, 8) for n in (0, 8, 9, 32, 33, 12_000)]
-        [0, 8, 16, 32, 40, 12416]
+        [0, 8, 16, 32, 40, 12424]
     """
     if size <= least:
         return least if size else 0
     power = math.ceil(_PARTS * math.log2(size) - 1e-9)
     return math.ceil(2 ** (power / _PARTS) / 8 - 1e-9) * 8
-
-
-def most_windows(places: int, nrows: int, span: int, stride: int, padding: str) -> int:
-    """How many windows there can be in rows whose lengths are not known.
-
-    Args:
-        places: of all rows together.
-        nrows: B.
-        span: places from the first to the last tap of a window.
-        stride: places between two windows.
-        padding: "valid", "same" or "causal".
-
-    Returns:
-        The bound. A row of e places has at most e / stride windows, and one more when windows reach over its end.
-    """
-    over = stride - span if padding == "valid" else stride - 1
-    return (places + nrows * max(over, 0)) // stride
 
 
 class FilledRows(RowPartition):
@@ -160,29 +144,47 @@ class FilledRows(RowPartition):
         """(B, T) True where the padded array holds a step of a real row."""
         return self.pad_index.reshape(self.nrows, self.padded_length) < self.nvals
 
-    def window_rows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> RowPartition:
+    @property
+    def room(self) -> Room:
+        """How large rows of these sizes can be."""
+        return Room(self.nrows, self.nvals, self.places)
+
+    def derived(self, how: Derivation, *others: RowPartition) -> RowPartition:
         """As of the real rows, filled up."""
-        if stride == 1 and padding != "valid":
-            return self
-        span = (size - 1) * dilation + 1
+        if not self.has_holes:
+            how = how.alike
 
         def make() -> RowPartition:
-            most = most_windows(self.places, self.nrows, span, stride, padding)
-            return FilledRows(self.real.window_rows(size, stride, dilation, padding), self.nrows, most)
+            parts = _all_filled((self, *others))
+            room = how.room(*(part.room for part in parts))
+            return FilledRows(self.real.derived(how, *(part.real for part in parts[1:])), *room)
 
-        return self.moved(("window_rows", span, stride, padding), make)  # type: ignore[no-any-return]
+        return self if how.keeps else self.moved(("derived", how, *others), make)
 
-    def _make_windows(self, size: int, stride: int, dilation: int, padding: str) -> Windows:
-        """As of the real rows; a spare window is like the first: what it sees is as finite as the data are."""
-        rows = self.window_rows(size, stride, dilation, padding)
-        real = self.real.windows(size, stride, dilation, padding)
-        index, inside = np.zeros((rows.nvals, size), np.int64), np.ones(rows.nvals, np.int64)
-        count = len(real.inside)
-        if count:
-            taps = np.where(real.index == self.real.nvals, self.nvals, real.index)
-            index[:count], inside[:count] = taps, real.inside
-            index[count:], inside[count:] = taps[0], real.inside[0]
-        return Windows(rows, index, inside)
+    def _taps(self, how: Derivation, *others: RowPartition) -> Taps:
+        """As of the real rows; a spare step reads what the first does: it is as finite as the data are."""
+
+        def make() -> Taps:
+            parts = _all_filled((self, *others))
+            real = self.real._taps(how, *(part.real for part in parts[1:]))
+            # Where the real steps of all inputs end to end stand among the filled ones.
+            ends = np.cumsum([part.nvals for part in parts])
+            steps = [np.arange(part.real.nvals) + end - part.nvals for part, end in zip(parts, ends, strict=True)]
+            found = real._replace(steps=np.concatenate([*steps, ends[-1:]])[real.steps])
+            size = self.derived(how, *others).nvals
+            return Taps(*(_filled(array, size) for array in found))
+
+        return self.moved(("taps", how, *others), make)  # type: ignore[no-any-return]
+
+
+def _all_filled(parts: tuple[RowPartition, ...]) -> list[FilledRows]:
+    assert all(isinstance(part, FilledRows) for part in parts)
+    return [part for part in parts if isinstance(part, FilledRows)]
+
+
+def _filled(array: Int, size: int) -> Int:
+    first = array[:1] if len(array) else np.zeros((1, *array.shape[1:]), np.int64)
+    return np.concatenate([array, np.repeat(first, size - len(array), axis=0)])
 
 
 class Source(Protocol):
@@ -201,6 +203,18 @@ class Source(Protocol):
 
     def number(self, input_name: int, path: Path, name: str) -> int:
         """A size that is then part of what the function was compiled for."""
+
+
+class Origin(NamedTuple):
+    """Where rows come from.
+
+    Attributes:
+        input_name: number of the input's rows among those of the batch.
+        path: how the rows came of them.
+    """
+
+    input_name: int
+    path: Path
 
 
 class Sizes(NamedTuple):
@@ -314,13 +328,21 @@ class TracedRows(RowPartition):
         """As `same_steps`: a batch keeps but one of several inputs with the same rows."""
         return self.same_steps(other)
 
-    def window_rows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> RowPartition:
+    @property
+    def room(self) -> Room:
+        """How large rows of these sizes can be."""
+        return Room(self.nrows, self.nvals, self._number("places"))
+
+    def derived(self, how: Derivation, *others: RowPartition) -> RowPartition:
         """As outside, with sizes alone."""
-        if stride == 1 and padding != "valid":
+        if how.keeps:
             return self
-        most = most_windows(self._number("places"), self.nrows, (size - 1) * dilation + 1, stride, padding)
-        step = ("window_rows", size, stride, dilation, padding)
-        return TracedRows(Sizes(self.nrows, most), self.source, self.input_name, (*self.path, step))
+        if not self.has_holes:
+            how = how.alike
+        origins = [_origin(other) for other in others]
+        room = how.room(self.room, *(other.room for other in others if isinstance(other, TracedRows)))
+        path = (*self.path, ("derived", how, *origins))
+        return TracedRows(Sizes(room.nrows, room.nvals), self.source, self.input_name, path)
 
     def arrays(self, how: str, name: str, *arguments: Hashable) -> Any:
         """What the host made of these rows.
@@ -333,7 +355,8 @@ class TracedRows(RowPartition):
         Returns:
             An array, or arrays by name.
         """
-        return self.source.array(self.input_name, self.path, how, name, arguments)
+        asked = tuple(_origin(part) if isinstance(part, RowPartition) else part for part in arguments)
+        return self.source.array(self.input_name, self.path, how, name, asked)
 
     def bare(self) -> TracedRows:
         """The same without arrays, to be returned from a compiled function."""
@@ -355,17 +378,46 @@ class TracedRows(RowPartition):
         return f"TracedRows(up to {self.nrows} rows, up to {self.nvals} steps)"
 
 
-def follow(rows: RowPartition, path: Path) -> RowPartition:
+def _origin(rows: RowPartition) -> Origin:
+    """Where rows come from, to find them again outside."""
+    if not isinstance(rows, TracedRows):
+        raise BackendError(
+            explain(
+                "rows behind or beside those of a compiled step",
+                expected="rows of its inputs",
+                got=repr(rows),
+                fix="hand the other value in as an input of the model, or compile(run_eagerly=True)",
+            )
+        )
+    return Origin(rows.input_name, rows.path)
+
+
+def follow(inputs: Sequence[RowPartition], at: int, path: Path) -> RowPartition:
     """Walk from the rows of an input to rows that came of them.
 
     Args:
-        rows: of the input.
+        inputs: rows of all inputs.
+        at: number of the input.
         path: names and arguments of methods.
 
     Returns:
         The rows.
     """
+    rows = inputs[at]
     for name, *arguments in path:
         step: Callable[..., RowPartition] = getattr(rows, name)
-        rows = step(*arguments)
+        rows = step(*found(inputs, arguments))
     return rows
+
+
+def found(inputs: Sequence[RowPartition], arguments: Sequence[Hashable]) -> list[Any]:
+    """Arguments with rows in place of where these come from.
+
+    Args:
+        inputs: rows of all inputs.
+        arguments: of a method of rows.
+
+    Returns:
+        The arguments.
+    """
+    return [follow(inputs, *part) if isinstance(part, Origin) else part for part in arguments]

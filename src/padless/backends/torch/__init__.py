@@ -196,7 +196,7 @@ class TorchBackend(Backend):
         padding: str = "valid",
         groups: int = 1,
     ) -> tuple[Array, RowPartition]:
-        fast = convolution.convolve(self, x, rows, kernel, dilation, padding) if stride == groups == 1 else None
+        fast = convolution.convolve(self, x, rows, kernel, dilation, padding, groups) if stride == 1 else None
         if fast is not None:
             return fast
         return super().convolve(x, rows, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)

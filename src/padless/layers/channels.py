@@ -1,0 +1,37 @@
+"""Where the features of an input stand: last, or first after the batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from padless.errors import MaskError, explain
+from padless.layer import Layer
+from padless.layers.arguments import word
+from padless.ragged import Ragged
+
+
+class FeatureAxis(Layer):
+    """A layer with Keras's `data_format`: `build` and `call` see features last, whatever the input has.
+
+    Subclasses hand the argument to `_read_format`. With "channels_first", the features of an array (B, D, ...) are
+    moved to the end before the layer, and back behind it. Rows have their features last.
+    """
+
+    def _read_format(self, data_format: str | None) -> None:
+        known = ("channels_last", "channels_first")
+        self.data_format = word(self.place, "data_format", data_format or known[0], known)
+
+    def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.data_format == "channels_last":
+            return super()._run(x, *args, **kwargs)
+        if isinstance(x, Ragged):
+            raise MaskError(
+                explain(
+                    f"{self.place}: data_format",
+                    expected="features as last axis, where rows have unequal length",
+                    got="'channels_first', and rows",
+                    fix="data_format='channels_last'",
+                )
+            )
+        y = super()._run(self.xp.moveaxis(x, 1, -1) if x.ndim > 2 else x, *args, **kwargs)
+        return self.xp.moveaxis(y, -1, 1)
