@@ -536,6 +536,12 @@ def _regularizing() -> list[Case]:
             inputs=((),),
             reads="ids",
         ),
+        Case(
+            "SpectralNormalization-Conv2D",
+            lambda d: layers.SpectralNormalization(layers.Conv2D(3, 2, dtype=d), dtype=d),
+            "error",
+            inputs=((5, 3),),
+        ),
         Case("Dropout-one mask for a row", lambda d: layers.Dropout(0.5, (None, 1, None), dtype=d), "kept"),
         Case("Dropout-one mask for all rows", lambda d: layers.Dropout(0.5, (1, None, 1), dtype=d), "kept"),
         Case("SpatialDropout1D", lambda d: layers.SpatialDropout1D(0.5, seed=2, dtype=d), "kept"),

@@ -164,8 +164,6 @@ class Layer:
     A layer that does so assigns the attribute in `__init__`, and says in `get_initial_state(batch_size)` what it begins
     with. They are no weights: neither counted nor saved.
     """
-    per_step: ClassVar[bool] = False
-    """Whether a layer that gets rows makes one step of each, as Dropout does; one of view "steps" does in any case."""
     reads_nested: ClassVar[bool] = False
     """Whether `call` reads rows within rows itself, as TimeDistributed does."""
 
@@ -715,7 +713,7 @@ class Layer:
 
     def _run_within(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Of rows within rows, a layer that looks at one step at a time sees the inner rows; no other can read them."""
-        if not (self._view == "steps" or self.per_step or (self.makes_mask and not self.merges)):
+        if self._view != "steps" and not (self.makes_mask and not self.merges):
             raise MaskError(self.nested_error())
         first = next(value for value in x if is_nested(value)) if self.merges else x
         with rows_of_steps(first):

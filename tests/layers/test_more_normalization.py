@@ -146,7 +146,7 @@ def test_spectral_normalization_needs_a_matrix() -> None:
         layers.SpectralNormalization(layers.Dense(2), 0)
     with pytest.raises(ArgumentError, match="expected one with a kernel or embeddings"):
         layers.SpectralNormalization(layers.ReLU())(X)
-    with pytest.raises(MaskError, match="Conv2D"):
+    with pytest.raises(MaskError, match="SpectralNormalization"):
         layers.SpectralNormalization(layers.Conv2D(2, 2))(Ragged.from_lengths(np.ones((4, 5, 3), "float32"), [3, 1]))
 
 

@@ -26,8 +26,7 @@ class _Noise(Layer):
     A subclass writes `noisy(x, draw)`, where x is an array of packed steps, or of rows.
     """
 
-    view = "ragged"
-    per_step = True
+    view = "steps"
     reads = "floats"
     strength: ClassVar[str] = "rate"
     """Name of the argument that says how much; where it is 0, nothing is drawn."""
@@ -76,7 +75,7 @@ class _Noise(Layer):
         return sizes
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.call(x)
+        return self.call(x)  # with its rows, which may share what is drawn
 
     def call(self, x: Any) -> Any:
         """Add the noise, while training.

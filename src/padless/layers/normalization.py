@@ -654,6 +654,10 @@ class SpectralNormalization(Layer):
         """The matrix, which Keras counts as a weight of this layer, too."""
         return [f"layer/{self.matrix}"] if self.built else []
 
+    @property
+    def _view(self) -> View | None:
+        return self.layer._view
+
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.call(x, *args, **kwargs)
 
