@@ -537,7 +537,7 @@ DIRECTLY = (
     "Unmask",
     "Flatten",
     "Conv2D",
-    "TimeDistributed-model",
+    "TimeDistributed-GRU",
     "own-padded, keeps",
     "own-steps",
     "own-nothing said",

@@ -398,3 +398,47 @@ def test_config_and_file(backend: str, tmp_path: Path) -> None:
     answer = sequential.predict(DOCUMENTS)
     sequential.save(tmp_path / "sequential.safetensors")
     np.testing.assert_array_equal(padless.load_model(tmp_path / "sequential.safetensors").predict(DOCUMENTS), answer)
+
+
+def test_a_functional_model_inside_with_several_outputs(backend: str) -> None:
+    x = Input((None,), dtype="int32")
+    words = layers.LSTM(3, return_sequences=True)(layers.Embedding(10, 3, mask_zero=True)(x))
+    inner = Model(x, {"last": layers.GRU(2)(words), "words": layers.Dense(4)(words)})
+    layer = layers.TimeDistributed(inner)
+    found = layer(Ragged.from_list(DOCUMENTS))
+    assert {name: part.shape for name, part in found.items()} == {"last": (5, None, 2), "words": (5, None, None, 4)}
+    few = [DOCUMENTS[0], DOCUMENTS[4]]
+    padded = Ragged.from_list(few).to_padded(side="pre", length=(5, 6))
+    again, truth = layer(padded), layer(Ragged.from_list(few))
+    assert again["last"].rows.starts.tolist() == [3, 2]
+    for name in found:
+        np.testing.assert_allclose(host(again[name].flat_values), host(truth[name].flat_values), **VALUES)
+    pair = layers.TimeDistributed(Model(x, [layers.GRU(2)(words), layers.Dense(4)(words)]))
+    outer = Input((None, None), dtype="int32")
+    ended, kept = pair(outer)
+    assert (tuple(ended.shape), tuple(kept.shape)) == ((None, None, 2), (None, None, None, 4))
+    last, tags = Model(outer, [layers.GRU(2)(ended), kept]).predict(DOCUMENTS)
+    assert last.shape == (5, 2)
+    assert [[w.shape for w in document] for document in tags] == [[(len(w), 4) for w in d] for d in DOCUMENTS]
+
+
+def test_no_documents_at_all(backend: str) -> None:
+    x = Input((None, None), dtype="int32")
+    model = Model(x, layers.GRU(2)(layers.TimeDistributed(encoder())(x)))
+    assert tuple(model([]).shape) == (0, 2)
+    assert tuple(model(words()[[]]).shape) == (0, 2)
+    assert tuple(model(np.zeros((0, 3, 4), np.int64)).shape) == (0, 2)
+    assert tuple(model(np.zeros((2, 0, 4), np.int64)).shape) == (2, 2)
+    assert tuple(model(np.zeros((2, 3, 0), np.int64)).shape) == (2, 2)
+    assert host(model(np.zeros((2, 3, 4), np.int64))).tolist() == [[0, 0]] * 2
+
+
+def test_tensors_in_lists_of_lists() -> None:
+    torch = pytest.importorskip("torch")
+    model = Sequential([layers.TimeDistributed(encoder()), layers.GRU(2)])
+    expected = model.predict(DOCUMENTS)
+    tensors = [[torch.tensor(sentence, dtype=torch.int64) for sentence in document] for document in DOCUMENTS]
+    np.testing.assert_allclose(model.predict(tensors), expected, **VALUES)
+    np.testing.assert_allclose(host(model(tensors)), expected, **VALUES)
+    np.testing.assert_allclose(model.predict(list(words())), expected, **VALUES)
+    np.testing.assert_allclose(host(model(list(words()))), expected, **VALUES)
