@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import padless
 from padless import ArgumentError, DataError, Input, Layer, MaskError, Model, Ragged, Sequential, ShapeError, layers
 from padless.saving import deserialize, serialize
+from tests.conftest import BACKENDS
 from tests.tolerances import VALUES
 
 DOCUMENTS = [[[1, 2, 3], [4]], [], [[5, 6]], [[]], [[7], [], [8, 9]]]
@@ -35,10 +37,13 @@ def host(x: Any) -> Any:
     return padless.backends.current().to_host(x)
 
 
-@pytest.fixture(autouse=True)
-def on_torch_or_numpy(request: pytest.FixtureRequest) -> None:
-    if "backend" in request.fixturenames and request.getfixturevalue("backend") == "jax":
-        pytest.skip("called directly, JAX compiles every operation for every shape")
+@pytest.fixture(params=[name for name in BACKENDS if name != "jax"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Called directly, JAX compiles every operation for every shape: it takes part in test_rows_within_rows.py."""
+    before = padless.backend()
+    padless.set_backend(request.param)
+    yield request.param
+    padless.set_backend(before)
 
 
 # ---- arrays and plain rows
@@ -206,6 +211,14 @@ def test_what_cannot_read_rows_within_rows_says_so(backend: str, layer: Any) -> 
     with pytest.raises(MaskError, match=r"rows within rows: lists of sequences[^$]*layers.TimeDistributed\(") as caught:
         made(x)
     assert made.name in str(caught.value)
+
+
+def test_what_cannot_read_them_says_so_when_the_model_is_made(backend: str) -> None:
+    x = Input((None, None), dtype="int32")
+    with pytest.raises(MaskError, match="rows within rows"):
+        layers.GRU(3)(layers.Embedding(10, 3)(x))
+    with pytest.raises(MaskError, match="rows within rows"):
+        Sequential([Input((None, None, 3)), layers.GlobalMaxPooling1D()])
 
 
 def test_layers_of_users_do_not_read_them_by_accident(backend: str) -> None:
