@@ -546,8 +546,7 @@ class Layer:
 
     def _run_within(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Of rows within rows, a layer that looks at one step at a time sees the inner rows; no other can read them."""
-        # Masking reads rows, but looks at one step at a time, too.
-        if self._view != "steps" and (self.merges or not self.makes_mask):
+        if self._view != "steps" and not (self.makes_mask and not self.merges):
             raise MaskError(self.nested_error())
         first = next(value for value in x if is_nested(value)) if self.merges else x
         with rows_of_steps(first):
