@@ -5,7 +5,7 @@ words of each sentence; a GRU in both directions reads what it makes of the sent
 weights are learned, goes into a softmax over five classes (Yang et al. 2016, "Hierarchical attention networks for
 document classification"). Beside it: a logistic regression on the counts of words, and always the largest class.
 
-Run it with `python examples/documents.py` where padless[torch,demo] is installed.
+Run it with `python examples/documents.py` where padless[torch,demo] is installed; it takes a minute.
 """
 
 from __future__ import annotations

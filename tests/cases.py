@@ -762,7 +762,7 @@ DIRECTLY = (
     "Unmask",
     "Flatten",
     "Conv2D",
-    "TimeDistributed-model",
+    "TimeDistributed-GRU",
     "own-padded, keeps",
     "own-steps",
     "own-nothing said",

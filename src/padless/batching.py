@@ -234,7 +234,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
                 )
             )
         if any(hasattr(item, "__len__") or getattr(item, "ndim", 0) for item in data):
-            ragged = Ragged.from_list([_on_host(item) for item in data], ragged_rank=ragged_rank)
+            ragged = Ragged.from_list([_on_host(item) for item in data], ragged_rank=ragged_rank).numpy()
             return RaggedColumn(_without_masked_steps(ragged, mask_maker))
         return ArrayColumn(np.asarray(data))
     if hasattr(data, "to_numpy"):  # pandas, polars

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import padless
 from padless import ArgumentError, DataError, Input, Layer, MaskError, Model, Ragged, Sequential, ShapeError, layers
 from padless.saving import deserialize, serialize
+from tests.conftest import BACKENDS
 from tests.tolerances import VALUES
 
 DOCUMENTS = [[[1, 2, 3], [4]], [], [[5, 6]], [[]], [[7], [], [8, 9]]]
@@ -35,10 +37,13 @@ def host(x: Any) -> Any:
     return padless.backends.current().to_host(x)
 
 
-@pytest.fixture(autouse=True)
-def on_torch_or_numpy(request: pytest.FixtureRequest) -> None:
-    if "backend" in request.fixturenames and request.getfixturevalue("backend") == "jax":
-        pytest.skip("called directly, JAX compiles every operation for every shape")
+@pytest.fixture(params=[name for name in BACKENDS if name != "jax"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Called directly, JAX compiles every operation for every shape: it takes part in test_rows_within_rows.py."""
+    before = padless.backend()
+    padless.set_backend(request.param)
+    yield request.param
+    padless.set_backend(before)
 
 
 # ---- arrays and plain rows
@@ -206,6 +211,14 @@ def test_what_cannot_read_rows_within_rows_says_so(backend: str, layer: Any) -> 
     with pytest.raises(MaskError, match=r"rows within rows: lists of sequences[^$]*layers.TimeDistributed\(") as caught:
         made(x)
     assert made.name in str(caught.value)
+
+
+def test_what_cannot_read_them_says_so_when_the_model_is_made(backend: str) -> None:
+    x = Input((None, None), dtype="int32")
+    with pytest.raises(MaskError, match="rows within rows"):
+        layers.GRU(3)(layers.Embedding(10, 3)(x))
+    with pytest.raises(MaskError, match="rows within rows"):
+        Sequential([Input((None, None, 3)), layers.GlobalMaxPooling1D()])
 
 
 def test_layers_of_users_do_not_read_them_by_accident(backend: str) -> None:
@@ -398,3 +411,47 @@ def test_config_and_file(backend: str, tmp_path: Path) -> None:
     answer = sequential.predict(DOCUMENTS)
     sequential.save(tmp_path / "sequential.safetensors")
     np.testing.assert_array_equal(padless.load_model(tmp_path / "sequential.safetensors").predict(DOCUMENTS), answer)
+
+
+def test_a_functional_model_inside_with_several_outputs(backend: str) -> None:
+    x = Input((None,), dtype="int32")
+    words = layers.LSTM(3, return_sequences=True)(layers.Embedding(10, 3, mask_zero=True)(x))
+    inner = Model(x, {"last": layers.GRU(2)(words), "words": layers.Dense(4)(words)})
+    layer = layers.TimeDistributed(inner)
+    found = layer(Ragged.from_list(DOCUMENTS))
+    assert {name: part.shape for name, part in found.items()} == {"last": (5, None, 2), "words": (5, None, None, 4)}
+    few = [DOCUMENTS[0], DOCUMENTS[4]]
+    padded = Ragged.from_list(few).to_padded(side="pre", length=(5, 6))
+    again, truth = layer(padded), layer(Ragged.from_list(few))
+    assert again["last"].rows.starts.tolist() == [3, 2]
+    for name in found:
+        np.testing.assert_allclose(host(again[name].flat_values), host(truth[name].flat_values), **VALUES)
+    pair = layers.TimeDistributed(Model(x, [layers.GRU(2)(words), layers.Dense(4)(words)]))
+    outer = Input((None, None), dtype="int32")
+    ended, kept = pair(outer)
+    assert (tuple(ended.shape), tuple(kept.shape)) == ((None, None, 2), (None, None, None, 4))
+    last, tags = Model(outer, [layers.GRU(2)(ended), kept]).predict(DOCUMENTS)
+    assert last.shape == (5, 2)
+    assert [[w.shape for w in document] for document in tags] == [[(len(w), 4) for w in d] for d in DOCUMENTS]
+
+
+def test_no_documents_at_all(backend: str) -> None:
+    x = Input((None, None), dtype="int32")
+    model = Model(x, layers.GRU(2)(layers.TimeDistributed(encoder())(x)))
+    assert tuple(model([]).shape) == (0, 2)
+    assert tuple(model(words()[[]]).shape) == (0, 2)
+    assert tuple(model(np.zeros((0, 3, 4), np.int64)).shape) == (0, 2)
+    assert tuple(model(np.zeros((2, 0, 4), np.int64)).shape) == (2, 2)
+    assert tuple(model(np.zeros((2, 3, 0), np.int64)).shape) == (2, 2)
+    assert host(model(np.zeros((2, 3, 4), np.int64))).tolist() == [[0, 0]] * 2
+
+
+def test_tensors_in_lists_of_lists() -> None:
+    torch = pytest.importorskip("torch")
+    model = Sequential([layers.TimeDistributed(encoder()), layers.GRU(2)])
+    expected = model.predict(DOCUMENTS)
+    tensors = [[torch.tensor(sentence, dtype=torch.int64) for sentence in document] for document in DOCUMENTS]
+    np.testing.assert_allclose(model.predict(tensors), expected, **VALUES)
+    np.testing.assert_allclose(host(model(tensors)), expected, **VALUES)
+    np.testing.assert_allclose(model.predict(list(words())), expected, **VALUES)
+    np.testing.assert_allclose(host(model(list(words()))), expected, **VALUES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,13 @@ KINDS = {
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
 TRAINING = [name for name in BACKENDS if backends.get(name).trains]
+
+
+@pytest.fixture(params=[name for name in BACKENDS if name != "jax"])
+def plain(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What is called directly: JAX would compile every operation for every shape."""
+    with using(request.param):
+        yield request.param
 
 
 # ---- models and data
@@ -271,11 +278,9 @@ def numbers_of(x: Ragged) -> Ragged:
 @example(drawn=[[2, 0, 1], [], [3], [0]], seed=0, more=(3, 2))
 @given(drawn=documents(), seed=seeds(), more=st.tuples(st.integers(0, 3), st.integers(0, 3)))
 def test_padding_that_a_layer_inside_finds(
-    backend: str, kind: str, drawn: Documents, seed: int, more: tuple[int, int]
+    plain: str, kind: str, drawn: Documents, seed: int, more: tuple[int, int]
 ) -> None:
-    if backend == "jax":
-        pytest.skip("called directly, JAX compiles every operation for every shape")
-    model, x = built(kind, backend)[0], numbers(kind, drawn, seed)
+    model, x = built(kind, plain)[0], numbers(kind, drawn, seed)
     array, mask = padded(x, *more, ("post", "post"), 0)
     entered = Ragged.from_padded(array, mask) if mask.size else x
     expected = alone(kind, numbers_of(entered))
@@ -367,10 +372,8 @@ def test_gradients_are_the_sum_of_those_of_each_document_alone(
 
 @examples(0.2)
 @given(drawn=documents(empty_batch=False), seed=seeds())
-def test_statistics_are_those_of_live_words_and_sentences(backend: str, drawn: Documents, seed: int) -> None:
-    if backend == "jax":
-        pytest.skip("compiled steps are in tests/training/test_documents.py")
-    model = built("tags of sentences", backend)[0]
+def test_statistics_are_those_of_live_words_and_sentences(plain: str, drawn: Documents, seed: int) -> None:
+    model = built("tags of sentences", plain)[0]
     x = numbers("tags of sentences", drawn, seed)
     array, mask = padded(x, 3, 2, ("pre", "post"), 10**6)
     found = []
