@@ -175,7 +175,7 @@ class Trainer(Layer):
         if sound is not None:
             found["sound"] = sound
         y_pred = _detached(y_pred, self.backend)
-        return value, found, self.decode(y_pred) if self._heads.measured else y_pred
+        return value, found, self.decide(y_pred) if self._heads.measured else y_pred
 
     def _moved(self, x: Any) -> Any:
         if isinstance(x, tuple | list):
@@ -238,7 +238,7 @@ class Trainer(Layer):
     ) -> tuple[dict[str, Any], dict[str, Array], Any]:
         """Predictions of one batch."""
         with self.backend.no_gradient(), self._holding(arrays), calling(live=live):
-            y = self.decode(self._run(self._moved(batch[0])))
+            y = self.decide(self._run(self._moved(batch[0])))
         sound = self.backend.assumed()
         return {}, {} if sound is None else {"sound": sound}, y
 

@@ -191,7 +191,7 @@ class CRF(Layer):
         after = xp.where(first[:, :, None], xp.zeros_like(chain), chain)
         return x.with_values(after + scores[:, None, :])
 
-    def decode(self, y: Any) -> Any:
+    def decide(self, y: Any) -> Any:
         """Find the best path of each row, or with test_mode="marginal" the probability of each tag.
 
         Args:
