@@ -259,11 +259,11 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__} has no call(self, x)")
 
-    def decode(self, y: Any) -> Any:
+    def decide(self, y: Any) -> Any:
         """Turn what a model with this layer at its end computes into what it says: what `predict` and metrics get.
 
         A loss gets what was computed. Most layers say what they compute; a layer that scores whole sequences, such as
-        `layers.CRF`, picks the best one here. A subclassed model with such a layer calls it in a `decode` of its own.
+        `layers.CRF`, picks the best one here. A subclassed model with such a layer calls it in a `decide` of its own.
 
         Args:
             y: what `call` gave.

@@ -407,7 +407,7 @@ class Sequential(Model):
     def _ragged_rank(self, key: int | str) -> int | None:
         return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:])
 
-    def decode(self, y: Any) -> Any:
+    def decide(self, y: Any) -> Any:
         """As the last layer does.
 
         Args:
@@ -416,7 +416,7 @@ class Sequential(Model):
         Returns:
             What the model says.
         """
-        return self._layers[-1].decode(y) if self._layers else y
+        return self._layers[-1].decide(y) if self._layers else y
 
     @property
     def output_names(self) -> list[str] | None:
@@ -509,7 +509,7 @@ class Functional(Model):
             _check_like(self, symbol, values)
         return graph.run(self._nodes, values, self._output_tree)
 
-    def decode(self, y: Any) -> Any:
+    def decide(self, y: Any) -> Any:
         """Each output as the layer does that made it.
 
         Args:
@@ -520,11 +520,11 @@ class Functional(Model):
         """
         parts = iter(_leaves(y))
 
-        def decoded(symbol: Symbol) -> Any:
+        def decided(symbol: Symbol) -> Any:
             part, node = next(parts), symbol.node
-            return part if node is None or not isinstance(node.outputs, Symbol) else node.layer.decode(part)
+            return part if node is None or not isinstance(node.outputs, Symbol) else node.layer.decide(part)
 
-        return graph.replace(self._output_tree, decoded)
+        return graph.replace(self._output_tree, decided)
 
     @property
     def output_names(self) -> list[str] | None:

@@ -104,7 +104,7 @@ class Heads:
     def __init__(
         self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any, names: list[str] | None
     ) -> None:
-        self.loss = _each(loss, losses.get)
+        self.loss = _each(loss, _loss)
         self._weights = loss_weights
         self._specs = {"metrics": metrics, "weighted_metrics": weighted_metrics}
         for what, given in self._specs.items():
@@ -138,6 +138,11 @@ class Heads:
     def names(self) -> list[str] | None:
         """Of the outputs; None before they are known."""
         return self._names
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are metrics."""
+        return any(head.metrics for head in self.heads)
 
     def of(self, y_pred: Any) -> dict[str, Any]:
         """Outputs by name.
@@ -373,6 +378,22 @@ def _each(given: Any, function: Callable[[Any], Any]) -> Any:
     return [function(part) for part in given] if isinstance(given, list | tuple) else function(given)
 
 
+class _Crossentropy(Loss):
+    """The binary, the categorical or the sparse crossentropy, as the shapes of a batch tell."""
+
+    def sums(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, among: Array | None = None
+    ) -> tuple[Array, Array]:
+        shapes = _step_shapes(y_true, y_pred)
+        meant = losses.get("crossentropy", y_true_shape=shapes[0], y_pred_shape=shapes[1])
+        assert meant is not None
+        return meant.sums(y_true, y_pred, sample_weight, among)
+
+
+def _loss(given: Any) -> Loss | None:
+    return _Crossentropy("crossentropy") if given in ("crossentropy", "ce") else losses.get(given)
+
+
 def _check_metrics(what: str, given: Any) -> None:
     if isinstance(given, str) or not (given is None or isinstance(given, list | tuple | dict)):
         raise ArgumentError(
@@ -390,15 +411,16 @@ def _metric(spec: Any, loss: Loss | None, y: Any, y_pred: Any) -> Metric:
     owner = backends.of(values)
     if isinstance(spec, str) and spec.lower() in ("accuracy", "acc") and "int" in owner.dtype_name(values):
         return metrics.Accuracy(spec)
-    true_shape, pred_shape = _step_shape(y), _step_shape(y_pred)
-    if isinstance(y_pred, Ragged) and not isinstance(y, Ragged):
-        true_shape = (*true_shape[:1], *true_shape[1 + y_pred.ragged_rank :])  # padded: without time axes
+    true_shape, pred_shape = _step_shapes(y, y_pred)
     return metrics.get(spec, loss=loss, y_true_shape=true_shape, y_pred_shape=pred_shape)
 
 
-def _step_shape(value: Any) -> tuple[int, ...]:
-    values = value.flat_values if isinstance(value, Ragged) else value
-    return tuple(values.shape)
+def _step_shapes(y: Any, y_pred: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Shapes of targets and predictions, without a time axis where there are rows."""
+    true, pred = (tuple((v.flat_values if isinstance(v, Ragged) else v).shape) for v in (y, y_pred))
+    if isinstance(y_pred, Ragged) and not isinstance(y, Ragged):
+        true = (*true[:1], *true[1 + y_pred.ragged_rank :])  # padded targets
+    return true, pred
 
 
 def _label(name: str, output: str, weighted: bool, taken: set[str]) -> str:

@@ -176,7 +176,8 @@ class Trainer(Layer):
         sound = self.backend.assumed()
         if sound is not None:
             found["sound"] = sound
-        return value, found, self.decode(_detached(y_pred, self.backend))
+        y_pred = _detached(y_pred, self.backend)
+        return value, found, self.decide(y_pred) if self._heads.measured else y_pred
 
     def _moved(self, x: Any) -> Any:
         if isinstance(x, tuple | list):
@@ -247,7 +248,7 @@ class Trainer(Layer):
         """Predictions of one batch."""
         calls = calling(live=live, losses=None)
         with self.backend.no_gradient(), self._holding(arrays), carrying(self, batch[3]) as kept, calls:
-            y = self.decode(self._run(self._moved(batch[0])))
+            y = self.decide(self._run(self._moved(batch[0])))
         sound = self.backend.assumed()
         return {}, {} if sound is None else {"sound": sound}, (y, kept)
 
@@ -557,7 +558,7 @@ class Trainer(Layer):
                 )
             )
         values = batch.y.flat_values if isinstance(batch.y, Ragged) else np.asarray(batch.y)
-        sparse = not isinstance(self.loss, losses.CategoricalCrossentropy)
+        sparse = not isinstance(self.loss, losses.CategoricalCrossentropy | losses.CategoricalFocalCrossentropy)
         classes = (values if sparse else values.argmax(axis=-1)).astype(np.int64)
         if sparse and classes.ndim > 1 and classes.shape[-1] == 1:
             classes = classes[..., 0]
@@ -940,7 +941,11 @@ def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
     inner = [layer for _, layer in trainer.inner_layers()]
     heads = trainer._heads.heads
     things = (*(head.loss for head in heads), trainer.optimizer, trainer, *inner)
-    return (tuple(head.weight for head in heads), *(_plain_attributes(thing) for thing in things))
+    return (
+        trainer._heads.measured,
+        tuple(head.weight for head in heads),
+        *(_plain_attributes(thing) for thing in things),
+    )
 
 
 def _plain_attributes(thing: Any) -> tuple[Any, ...]:

@@ -158,7 +158,7 @@ def test_marginals_on_request_and_padded_arrays() -> None:
 
 
 @pytest.mark.usefixtures("trainer")
-def test_a_subclassed_model_says_what_to_decode() -> None:
+def test_a_subclassed_model_says_what_to_decide() -> None:
     class Own(padless.Model):
         def __init__(self) -> None:
             super().__init__()
@@ -168,8 +168,8 @@ def test_a_subclassed_model_says_what_to_decode() -> None:
         def call(self, x: Any) -> Any:
             return self.crf(self.embed(x))
 
-        def decode(self, y: Any) -> Any:
-            return self.crf.decode(y)
+        def decide(self, y: Any) -> Any:
+            return self.crf.decide(y)
 
     model = Own()
     model.compile("adam", loss="crf", metrics=["accuracy"])

@@ -12,6 +12,7 @@ import padless
 from padless import Input, Model, Ragged, layers
 from padless.errors import ArgumentError, DataError, PadlessError
 from padless.outputs import names_of
+from tests.oracle import using
 from tests.tolerances import VALUES
 
 IDS = [[3, 1, 4], [1], [5, 9, 2, 6, 5], [7, 7]]
@@ -80,10 +81,11 @@ def test_targets_and_weights_in_every_form(as_dict: bool) -> None:
         (Ragged.from_list(IDS), {"topic": TOPIC.tolist(), "tags": TAGS}),
     ]
     by_step = [[float(i) for i in row] for row in TAGS]
-    weights = [None, np.arange(4.0), {"topic": np.arange(4.0)}, [by_step, np.arange(4.0)], {"tags": by_step}]
-    for weight in weights:
+    weights = [np.arange(4.0), {"topic": np.arange(4.0)}, [by_step, np.arange(4.0)], {"tags": by_step}]
+    compared = [(None, forms), *((weight, [forms[0], forms[3]]) for weight in weights)]
+    for weight, some in compared:
         found = []
-        for x, y in forms:
+        for x, y in some:
             model = tagger_and_classifier(as_dict)
             model.compile("sgd", loss={"tags": SCCE, "topic": SCCE}, weighted_metrics={"tags": "accuracy"})
             history = model.fit(x, y, sample_weight=weight, epochs=2, batch_size=3, shuffle=False, verbose=0).history
@@ -104,6 +106,24 @@ def test_subclassed_models(as_dict: bool) -> None:
     assert set(history) == wanted | {f"val_{name}" for name in wanted}
     model.compile("adam", loss=[SCCE, SCCE])
     assert set(model.evaluate(IDS, [TAGS, TOPIC], verbose=0, return_dict=True)) == wanted - {f"{names[1]}_accuracy"}
+
+
+@trains
+def test_the_crossentropy_that_the_shapes_tell() -> None:
+    found = []
+    for loss in ("crossentropy", SCCE):
+        model = tagger_and_classifier()
+        model.compile("sgd", loss=loss, metrics=["ce", "accuracy"])
+        found.append(model.fit(IDS, [TAGS, TOPIC], epochs=2, verbose=0, shuffle=False).history)
+    for key, values in found[1].items():
+        np.testing.assert_allclose(found[0][key], values, **VALUES)
+
+
+def test_numpy_evaluates() -> None:
+    with using("numpy"):
+        model = tagger_and_classifier()
+        model.compile("sgd", loss=SCCE, metrics=["accuracy", None])
+        assert len(model.evaluate(IDS, [TAGS, TOPIC], verbose=0)) == 4
 
 
 @trains

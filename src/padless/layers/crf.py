@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from padless import chains, constraints, initializers, losses, regularizers
+from padless import activations, chains, constraints, initializers, losses, regularizers
 from padless.errors import ArgumentError, ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import positive, require_features, require_rank
@@ -24,21 +24,23 @@ class CRF(Layer):
     Args:
         units: number of tags.
         chain_initializer: of the scores of a tag after another.
+        chain_regularizer: adds a penalty on them to the loss.
+        chain_constraint: applied to them after each update.
         use_boundary: whether the first and the last tag of a row have scores of their own.
         boundary_initializer: of these.
+        boundary_regularizer: adds a penalty on these to the loss.
+        boundary_constraint: applied to these after each update.
         use_kernel: whether a matrix and a bias make the scores of the tags at each step of the features; without them
             the input holds these scores.
-        test_mode: what `predict` gives: "viterbi" tags (N,), or "marginal" the probability of each tag (N, units).
         kernel_initializer: of the matrix.
-        bias_initializer: of the bias.
         kernel_regularizer: adds a penalty on the matrix to the loss.
-        chain_regularizer: adds a penalty on the scores of a tag after another.
-        boundary_regularizer: adds a penalty on those of the first and the last tag.
-        bias_regularizer: adds a penalty on the bias.
         kernel_constraint: applied to the matrix after each update.
-        chain_constraint: applied to the scores of a tag after another.
-        boundary_constraint: applied to those of the first and the last tag.
-        bias_constraint: applied to the bias.
+        use_bias: whether to add a bias.
+        bias_initializer: of the bias.
+        bias_regularizer: adds a penalty on the bias to the loss.
+        bias_constraint: applied to the bias after each update.
+        activation: of the scores that the matrix makes; None for none.
+        test_mode: what `predict` gives: "viterbi" tags (N,), or "marginal" the probability of each tag (N, units).
         **kwargs: name, dtype, trainable.
 
     Shapes:
@@ -59,8 +61,8 @@ class CRF(Layer):
         >>> [len(tags) for tags in model.predict([[1, 2], [3]])]
         [2, 1]
 
-    Source: Lafferty, McCallum and Pereira 2001; names of keras-contrib's and of TensorFlow Addons' CRF. The
-    last three weights are pytorch-crf's transitions, start_transitions and end_transitions.
+    Source: Lafferty, McCallum and Pereira 2001; arguments of TensorFlow Addons' CRF, test_mode and names of the weights
+    of keras-contrib's. The last three weights are pytorch-crf's transitions, start_transitions and end_transitions.
     """
 
     view = "ragged"
@@ -70,27 +72,31 @@ class CRF(Layer):
         self,
         units: int,
         chain_initializer: Any = "orthogonal",
+        chain_regularizer: Any = None,
+        chain_constraint: Any = None,
         use_boundary: bool = True,
         boundary_initializer: Any = "zeros",
+        boundary_regularizer: Any = None,
+        boundary_constraint: Any = None,
         use_kernel: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        use_bias: bool = True,
+        bias_initializer: Any = "zeros",
+        bias_regularizer: Any = None,
+        bias_constraint: Any = None,
+        activation: Any = None,
         *,
         test_mode: str = "viterbi",
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        chain_regularizer: Any = None,
-        boundary_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        chain_constraint: Any = None,
-        boundary_constraint: Any = None,
-        bias_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.units = positive(self.place, "units", units)
         self.use_boundary = use_boundary
         self.use_kernel = use_kernel
+        self.use_bias = use_bias
+        self.activation = activations.get(activation)
         if test_mode not in _MODES:
             raise ArgumentError(
                 explain(
@@ -153,7 +159,8 @@ class CRF(Layer):
 
         if self.use_kernel:
             self.kernel = weight("kernel", "kernel", spec.features, self.units)
-            self.bias = weight("bias", "bias", self.units)
+            if self.use_bias:
+                self.bias = weight("bias", "bias", self.units)
         self.chain_kernel = weight("chain_kernel", "chain", self.units, self.units)
         if self.use_boundary:
             self.left_boundary = weight("left_boundary", "boundary", self.units)
@@ -172,7 +179,8 @@ class CRF(Layer):
         scores = x.values
         if self.use_kernel:
             require_features(self.place, scores, self.kernel.shape[0])
-            scores = scores @ self.kernel + self.bias
+            scores = scores @ self.kernel
+            scores = self.activation(scores + self.bias if self.use_bias else scores)
         ranks = index(x.rows, "ranks")
         chain, first = self.chain_kernel[None], (ranks == 0)[:, None]
         zero = xp.zeros_like(scores[:1])
@@ -183,7 +191,7 @@ class CRF(Layer):
         after = xp.where(first[:, :, None], xp.zeros_like(chain), chain)
         return x.with_values(after + scores[:, None, :])
 
-    def decode(self, y: Any) -> Any:
+    def decide(self, y: Any) -> Any:
         """Find the best path of each row, or with test_mode="marginal" the probability of each tag.
 
         Args:
