@@ -9,7 +9,6 @@ Places are counted from a row's first live step, masked steps within the row (ho
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
@@ -56,8 +55,6 @@ class Derivation:
 
     holes: ClassVar[Literal["seen", "kept"]] = "seen"
     """Whether masked steps within rows are places like others, of which output steps come, or stay masked."""
-    stride: int = 1
-    """How many input places lie between two output places."""
 
     @property
     def keeps(self) -> bool:
@@ -72,6 +69,10 @@ class Derivation:
     def count(self, places: Int) -> Int:
         """How many places a row has that had so many."""
         raise NotImplementedError
+
+    def column(self, starts: Int) -> Int:
+        """(B,) where in the padded array rows begin that began at such columns, if they stood at no edge of it."""
+        return starts
 
     def reads(self, places: Int, extents: Int) -> Int:
         """The input place under each tap, outside of 0 to the extent where there is none.
@@ -105,7 +106,7 @@ class Derivation:
         (one,) = parts
         if self.keeps:
             return one
-        dense = _resized(one, self.count, self.stride)
+        dense = _resized(one, self)
         live = self._live(one, dense)
         return dense if live is None else dense.select(live)[0]
 
@@ -119,7 +120,7 @@ class Derivation:
             The taps.
         """
         (one,) = parts
-        dense = one if self.keeps else _resized(one, self.count, self.stride)
+        dense = one if self.keeps else _resized(one, self)
         index, inside = self._dense(one, dense)
         kernel = np.broadcast_to(self.kernel(dense.positions), index.shape)
         made = Taps(index, inside.sum(axis=1, dtype=np.int64), kernel)
@@ -194,6 +195,9 @@ class Window(Derivation):
             return np.maximum((places - self.span) // self.stride + 1, 0)
         return -(-places // self.stride)
 
+    def column(self, starts: Int) -> Int:
+        return starts // self.stride
+
     def margins(self, extents: Int) -> Int:
         """(B,) how many places before the row the first window of each row begins."""
         if self.padding != "same":
@@ -245,6 +249,9 @@ class Slice(Derivation):
         first, last = self._bounds(places)
         counts: Int = np.maximum(-((first - last) // self.stride), 0)
         return counts
+
+    def column(self, starts: Int) -> Int:
+        return starts // self.stride
 
     def reads(self, places: Int, extents: Int) -> Int:
         taps: Int = (self._bounds(extents)[0] + places * self.stride)[:, None]
@@ -301,6 +308,9 @@ class Repeat(Derivation):
     def count(self, places: Int) -> Int:
         return places * self.times
 
+    def column(self, starts: Int) -> Int:
+        return starts * self.times
+
     def reads(self, places: Int, extents: Int) -> Int:
         return (places // self.times)[:, None]
 
@@ -340,7 +350,8 @@ class Transposed(Derivation):
             return max(self.span, self.stride) if self.more is None else self.span + self.more
         return self.stride if self.more is None else self.span % 2 + self.more
 
-    def _cut(self) -> int:
+    @property
+    def cut(self) -> int:
         """Places cut off before."""
         if self.padding == "valid":
             return 0
@@ -350,8 +361,11 @@ class Transposed(Derivation):
     def count(self, places: Int) -> Int:
         return np.where(np.asarray(places) > 0, np.maximum((places - 1) * self.stride + self._edge(), 0), 0)
 
+    def column(self, starts: Int) -> Int:
+        return starts * self.stride
+
     def reads(self, places: Int, extents: Int) -> Int:
-        full, kernel = places + self._cut(), self.kernel(places)
+        full, kernel = places + self.cut, self.kernel(places)
         at: Int = (full[:, None] - kernel * self.dilation) // self.stride
         return np.where(kernel < self.size, at, -1)
 
@@ -359,7 +373,7 @@ class Transposed(Derivation):
         if self.stride == 1:
             return np.arange(self.size)[None]
         # Every stride-th tap of the kernel meets a step.
-        phase = (places + self._cut()) % self.stride
+        phase = (places + self.cut) % self.stride
         taps: Int = phase[:, None] + np.arange(-(-self.size // self.stride)) * self.stride
         return taps
 
@@ -451,14 +465,14 @@ class Uniform(Derivation):
         return Room(parts[0].nrows, most, most)
 
 
-def _resized(rows: RowPartition, count: Callable[[Int], Int], stride: int) -> RowPartition:
+def _resized(rows: RowPartition, how: Derivation) -> RowPartition:
     """Rows with another number of places each, all of them live."""
-    lengths = count(rows.extents)
+    lengths = how.count(rows.extents)
     if not rows.came_padded:
         return RowPartition.from_lengths(lengths)
     # A row that stood at an edge of the padded array still does.
-    length = max(int(count(np.array([rows.padded_length]))[0]), int(lengths.max(initial=0)))
+    length = max(int(how.count(np.array([rows.padded_length]))[0]), int(lengths.max(initial=0)))
     at_end = rows.starts + rows.extents == rows.padded_length
     latest = length - lengths
-    starts = np.where(at_end, latest, np.minimum(rows.starts // stride, latest))
+    starts = np.where(at_end, latest, np.minimum(how.column(rows.starts), latest))
     return RowPartition(np.concatenate([[0], np.cumsum(lengths)]), starts=starts, length=length)

@@ -54,6 +54,8 @@ def numbers(text: str) -> tuple[Host, Host]:
         (lambda: layers.Cropping1D(1), ".a.aa. ......", [[0, 0, 2, 0], [0, 0, 0, 0]]),
         (lambda: layers.ZeroPadding1D((1, 0)), "a.a. ..aa", [[0, 1, 0, 2, 0], [0, 0, 0, 3, 4]]),
         (lambda: layers.UpSampling1D(2), "a.a. ..aa", [[1, 1, 0, 0, 2, 2, 0, 0], [0, 0, 0, 0, 3, 3, 4, 4]]),
+        (lambda: layers.UpSampling1D(2), ".aa.", [[0, 0, 1, 1, 2, 2, 0, 0]]),
+        (lambda: layers.MaxPooling1D(2), "..aa..", [[0, 2, 0]]),
         (lambda: layers.TimeSlice(-2), "aaa. .aaa a...", [[2, 3], [5, 6], [7, 0]]),
         (lambda: layers.TimeSlice(stop=2), "aaa. .aaa a...", [[1, 2], [4, 5], [7, 0]]),
         (lambda: layers.TimeSlice(step=2), "aaaa. .a.aa", [[1, 3, 0], [0, 5, 6]]),
