@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from padless import losses as losses
     from padless import metrics as metrics
     from padless import models as models
+    from padless import ops as ops
     from padless import optimizers as optimizers
     from padless import preprocessing as preprocessing
     from padless import regularizers as regularizers
@@ -60,8 +61,8 @@ _LAZY = {
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models", "optimizers",
-    "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
+    "activations", "callbacks", "constraints", "initializers", "layers", "losses", "metrics", "models", "ops",
+    "optimizers", "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
 )  # fmt: skip
 
 

@@ -41,6 +41,19 @@ class Mode:
 _mode: contextvars.ContextVar[Mode | None] = contextvars.ContextVar("padless_mode", default=None)
 
 
+def unique_name(base: str) -> str:
+    """A name that no layer has yet: the base, then base_1, base_2, ..."""
+    _names[base] += 1
+    return base if _names[base] == 1 else f"{base}_{_names[base] - 1}"
+
+
+def watched(layer: Layer, x: Any, y: Any) -> None:
+    """Tell who watches the present call what went into a layer and what came out."""
+    mode = _mode.get()
+    if mode is not None and mode.watch is not None:
+        mode.watch(layer, x, y)
+
+
 def inside_model() -> bool:
     """Whether the present call is part of a model's call."""
     return _mode.get() is not None
@@ -67,6 +80,17 @@ def calling(
         yield
     finally:
         _mode.reset(token)
+
+
+@contextlib.contextmanager
+def training_is(training: bool | None) -> Iterator[None]:
+    """Within this context, a call is a training step, or none; None leaves that to the call around it."""
+    if training is None:
+        yield
+        return
+    mode = _mode.get() or Mode()
+    with calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live):
+        yield
 
 
 @dataclass
@@ -170,9 +194,8 @@ class Layer:
                     fix=nearest(key, {*known, "name", "dtype", "trainable"} - {"self", "kwargs"}),
                 )
             )
-        base = snake_case(type(self).__name__)
-        _names[base] += 1
-        self.name = name or (base if _names[base] == 1 else f"{base}_{_names[base] - 1}")
+        fresh = unique_name(snake_case(type(self).__name__))
+        self.name = name or fresh
         self.dtype = "float32" if dtype is None else str(getattr(dtype, "name", dtype))
         self.backend = backends.current()
         self.built = False
@@ -492,13 +515,12 @@ class Layer:
         Returns:
             The form that came in: a list for a list, a Ragged for a Ragged, a padded array for one with a mask.
         """
-        if _has_symbol(x):
+        if has_symbol(x) or any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
             from padless.graph import apply
 
-            return apply(self, x, args, mask, kwargs)
+            return apply(self, x, args, mask, kwargs, training)
         if training is not None and training != self.training:
-            mode = _mode.get() or Mode()
-            with calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live):
+            with training_is(training):
                 return self._form_call(x, args, mask, kwargs)
         return self._form_call(x, args, mask, kwargs)
 
@@ -532,9 +554,7 @@ class Layer:
         if not self.built:
             self._build_for(x)
         y = self._dispatch(x, args, kwargs)
-        mode = _mode.get()
-        if mode is not None and mode.watch is not None:
-            mode.watch(self, x, y)
+        watched(self, x, y)
         return y
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -850,8 +870,11 @@ def _padded_again(y: Any) -> Any:
     return y.to_padded() if isinstance(y, Ragged) else y
 
 
-def _has_symbol(x: Any) -> bool:
-    return isinstance(x, Symbol) or (isinstance(x, list | tuple) and any(isinstance(value, Symbol) for value in x))
+def has_symbol(x: Any) -> bool:
+    """Whether a value is a symbol, or a list, tuple or dict with one in it."""
+    if isinstance(x, list | tuple):
+        return any(isinstance(value, Symbol) for value in x)
+    return isinstance(x, Symbol) or (isinstance(x, dict) and any(isinstance(value, Symbol) for value in x.values()))
 
 
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:

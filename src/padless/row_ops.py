@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from padless import backends
 from padless.errors import ShapeError, explain
 from padless.ragged import Ragged
 
 Array = Any
+F = TypeVar("F", bound=Callable[..., Any])
+ROW_OPS: dict[str, Callable[..., Any]] = {}
+"""The functions of this file by name."""
 
 
+def _of_symbols_too(function: F) -> F:
+    """The same function; where a symbol is given, it becomes a step of the graph."""
+    ROW_OPS[function.__name__] = function
+
+    @functools.wraps(function)
+    def chosen(*args: Any, **kwargs: Any) -> Any:
+        from padless.spec import Symbol
+
+        if any(isinstance(value, Symbol) for value in (*args, *kwargs.values())):
+            from padless.operation import Operation
+
+            return Operation(function.__name__)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return chosen  # type: ignore[return-value]
+
+
+@_of_symbols_too
 def row_sum(x: Ragged) -> Array:
     """Sum the steps of each row.
 
@@ -27,6 +50,7 @@ def row_sum(x: Ragged) -> Array:
     return backends.of(x.values).segment_sum(x.values, x.rows)
 
 
+@_of_symbols_too
 def row_mean(x: Ragged) -> Array:
     """Average the steps of each row.
 
@@ -46,6 +70,7 @@ def row_mean(x: Ragged) -> Array:
     return owner.segment_sum(x.values, x.rows) / xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
 
 
+@_of_symbols_too
 def row_max(x: Ragged) -> Array:
     """Take the largest step of each row, feature by feature.
 
@@ -62,6 +87,7 @@ def row_max(x: Ragged) -> Array:
     return backends.of(x.values).segment_max(x.values, x.rows)
 
 
+@_of_symbols_too
 def row_first(x: Ragged) -> Array:
     """Take the first step of each row.
 
@@ -79,6 +105,7 @@ def row_first(x: Ragged) -> Array:
     return owner.take_or(x.values, owner.index(x.rows, "first_index"), 0)
 
 
+@_of_symbols_too
 def row_last(x: Ragged) -> Array:
     """Take the last step of each row.
 
@@ -96,6 +123,7 @@ def row_last(x: Ragged) -> Array:
     return owner.take_or(x.values, owner.index(x.rows, "last_index"), 0)
 
 
+@_of_symbols_too
 def row_reverse(x: Ragged) -> Ragged:
     """Reverse the order of the steps of each row.
 
@@ -113,6 +141,7 @@ def row_reverse(x: Ragged) -> Ragged:
     return x.with_values(owner.xp.take(x.values, owner.index(x.rows, "reverse_index"), axis=0))
 
 
+@_of_symbols_too
 def spread(x: Array, like: Ragged) -> Ragged:
     """Give each row's entry to all steps of the row.
 

@@ -15,12 +15,16 @@ from padless.layers.convolution import Conv1D as Conv1D
 from padless.layers.convolution import Conv2D as Conv2D
 from padless.layers.dense import Dense as Dense
 from padless.layers.dropout import Dropout as Dropout
+from padless.layers.einsum import EinsumDense as EinsumDense
 from padless.layers.embedding import Embedding as Embedding
+from padless.layers.functions import Identity as Identity
+from padless.layers.functions import Lambda as Lambda
 from padless.layers.masking import Masking as Masking
 from padless.layers.masking import Unmask as Unmask
 from padless.layers.merging import Add as Add
 from padless.layers.merging import Average as Average
 from padless.layers.merging import Concatenate as Concatenate
+from padless.layers.merging import Dot as Dot
 from padless.layers.merging import Maximum as Maximum
 from padless.layers.merging import Minimum as Minimum
 from padless.layers.merging import Multiply as Multiply
@@ -28,6 +32,7 @@ from padless.layers.merging import Subtract as Subtract
 from padless.layers.merging import add as add
 from padless.layers.merging import average as average
 from padless.layers.merging import concatenate as concatenate
+from padless.layers.merging import dot as dot
 from padless.layers.merging import maximum as maximum
 from padless.layers.merging import minimum as minimum
 from padless.layers.merging import multiply as multiply
@@ -47,6 +52,10 @@ from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from padless.layers.reshaping import Flatten as Flatten
+from padless.layers.reshaping import Permute as Permute
+from padless.layers.reshaping import RepeatVector as RepeatVector
+from padless.layers.reshaping import Reshape as Reshape
+from padless.layers.reshaping import Spread as Spread
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.
