@@ -226,23 +226,32 @@ def _swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 def _concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     """Several values one behind the other along an axis; values with rows need the same ones."""
-    from padless.layers.merging import Concatenate
+    where = "ops.concatenate"
+    first = next((x for x in xs if isinstance(x, Ragged)), None)
+    owner = owner_of(xs)
+    if first is None:
+        arrays = [array_of(x, owner) for x in xs]
+        return owner.xp.concat(arrays, axis=places(where, arrays[0], axis)[0])
+    if places(where, first, axis)[0] == 1:
+        from padless.layers.merging import Concatenate
 
-    if any(isinstance(x, Ragged) for x in xs):
-        owner = owner_of(xs)
-        if axis in (0, -xs[0].ndim):
-            refuse("ops.concatenate", xs[0], axis, fix="Ragged.from_list([*a, *b]) for more rows, on the host")
-        moved = [x if not isinstance(x, Ragged) else x.with_values(array_of(x.values, owner)) for x in xs]
-        return Concatenate(axis, name="ops.concatenate", dtype=_wide(moved))(moved)
-    arrays = [array_of(x, owner_of(xs)) for x in xs]
-    at = places("ops.concatenate", arrays[0], axis)[0]
-    return owner_of(xs).xp.concat(arrays, axis=at)
+        return Concatenate(1, name="ops.concatenate")(list(xs))
+    at = features(where, first, axis)[0]
+    return first.with_values(owner.xp.concat([_steps_beside(where, first, x) for x in xs], axis=at))
 
 
-def _wide(xs: Sequence[Any]) -> str:
-    """The dtype of the first value of floats: a layer would bring others to its own."""
-    kinds = [dtype(x) for x in xs if hasattr(x, "dtype")]
-    return next((kind for kind in kinds if kind.startswith(("float", "bfloat"))), "float32")
+def _steps_beside(where: str, first: Ragged, x: Any) -> Array:
+    """The steps of a value with the same rows as the first; nothing else has an entry for each step."""
+    if isinstance(x, Ragged):
+        return beside(where, first, x)
+    raise MaskError(
+        explain(
+            where,
+            expected="rows in every value, the same ones",
+            got=f"{type(x).__name__} of shape {shape(x)} beside {first!r}",
+            fix="padless.spread(vector, like=sequences) gives each row's entry to all its steps",
+        )
+    )
 
 
 def _stack(x: Sequence[Any], axis: int = 0) -> Any:
@@ -251,17 +260,7 @@ def _stack(x: Sequence[Any], axis: int = 0) -> Any:
     first = next((one for one in x if isinstance(one, Ragged)), None)
     if first is not None:
         at = features(where, first, axis, new=1)[0]
-        others = [one for one in x if not isinstance(one, Ragged)]
-        if others:
-            raise MaskError(
-                explain(
-                    where,
-                    expected="rows in every value, the same ones",
-                    got=f"{type(others[0]).__name__} beside {first!r}",
-                    fix="padless.spread(vector, like=sequences) gives each row's entry to all its steps",
-                )
-            )
-        return first.with_values(owner_of(x).xp.stack([beside(where, first, one) for one in x], axis=at))
+        return first.with_values(owner_of(x).xp.stack([_steps_beside(where, first, one) for one in x], axis=at))
     arrays = [array_of(one, owner_of(x)) for one in x]
     return owner_of(x).xp.stack(arrays, axis=places(where, arrays[0], axis, new=1)[0])
 
@@ -404,7 +403,12 @@ def _take_along_axis(x: Any, indices: Any, axis: int | None = None) -> Any:
     b = backends.of(array)
     if axis is None:
         return _take(array, _reshape(array_of(indices, b), (-1,)), None)
-    return b.xp.take_along_axis(array, array_of(indices, b), axis=places(where, array, axis)[0])
+    return b.xp.take_along_axis(array, _index(b, array_of(indices, b)), axis=places(where, array, axis)[0])
+
+
+def _index(b: Any, x: Array) -> Array:
+    """Places in the dtype that a backend wants for them: torch 64 bits, JAX 32."""
+    return b.cast(x, "int32" if b.compiles else "int64")
 
 
 def _one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None) -> Any:
@@ -448,7 +452,7 @@ def _top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
     array = array_of(x)
     b = backends.of(array)
     order = _argsort(-array if b.dtype_name(array).startswith(("float", "bfloat")) else ~array)[..., :k]
-    return b.xp.take_along_axis(array, b.cast(order, "int64"), axis=-1), order
+    return b.xp.take_along_axis(array, _index(b, order), axis=-1), order
 
 
 expand_dims = named("shape", "expand_dims", _expand_dims)
