@@ -485,7 +485,6 @@ def _core() -> list[Case]:
         ),
         Case("EinsumDense-ellipsis", lambda d: einsum(d, "...x,xy->...y", 3, bias_axes="y"), "kept"),
         Case("EinsumDense-over time", lambda d: einsum(d, "abc,bd->adc", (3, None)), "error"),
-        Case("EinsumDense-bias in time", lambda d: einsum(d, "abc,cd->abd", (5, 3), bias_axes="bd"), "error"),
         Case("Reshape", lambda d: layers.Reshape((-1, 2, 2), dtype=d), "kept"),
         Case("Reshape-over time", lambda d: layers.Reshape((-1, 2), dtype=d), "error"),
         Case("Permute", lambda d: layers.Permute((1, 3, 2), dtype=d), "kept", inputs=((2, 3),)),

@@ -30,7 +30,7 @@ OPERATORS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
 _UFUNCS = {
     "true_divide": "/",
     "remainder": "%",
-    **{name: sign for sign, (name, _) in OPERATORS.items() if sign not in "@&|^"},
+    **{name: sign for sign, (name, _) in OPERATORS.items()},
 }
 """Signs by the names that NumPy's numbers and arrays call them when they stand on the left."""
 

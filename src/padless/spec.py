@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from padless import backends
-from padless.errors import PadlessError, explain
+from padless.errors import MaskError, PadlessError, explain
 from padless.operators import OPERATORS, Operators, torch_operator
 from padless.ragged import Ragged
 
@@ -154,7 +154,18 @@ class Symbol(Operators):
         """Pick features, or the first or last step: `x[..., 1:3]`, `x[:, -1]`; batch and rows stay as they are."""
         from padless.operation import Operation
 
-        return Operation("get_item")(self, *(item if isinstance(item, tuple) else (item,)))
+        items = item if isinstance(item, tuple) else (item,)
+        first = items[0] if items else None
+        if first is not Ellipsis and not (isinstance(first, slice) and first == slice(None)):
+            raise MaskError(
+                explain(
+                    f"{self!r}[{', '.join(map(str, items))}]",
+                    expected="all rows of the batch, which are not known before there is one: x[:, ...] or x[..., i]",
+                    got=f"{first!r} as first index",
+                    fix="x[..., 1:3] for features, x[:, -1] for the last step of each row",
+                )
+            )
+        return Operation("get_item")(self, *items)
 
     def _refuse(self, what: str) -> NoReturn:
         raise PadlessError(explain(f"{what}: {self!r}", expected="data", got="a symbol", fix=_SYMBOL_FIX))

@@ -18,8 +18,10 @@ from padless.rows import RowPartition, require_same_steps
 
 def _matmul(x1: Any, x2: Any) -> Any:
     """x1 @ x2. Of rows: every step times a matrix or a vector, or matrices of the same step."""
-    if isinstance(x1, Ragged) or isinstance(x2, Ragged):
-        return operator.matmul(x1, x2)
+    if isinstance(x1, Ragged):
+        return x1 @ x2
+    if isinstance(x2, Ragged):
+        return x2._operate("@", x1, swap=True)
     _, _, (a, b) = entered("ops.matmul", (x1, x2))
     return a @ b
 

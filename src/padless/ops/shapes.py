@@ -231,13 +231,27 @@ def _concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
     owner = owner_of(xs)
     if first is None:
         arrays = [array_of(x, owner) for x in xs]
-        return owner.xp.concat(arrays, axis=places(where, arrays[0], axis)[0])
+        return _joined(where, owner, arrays, places(where, arrays[0], axis)[0])
     if places(where, first, axis)[0] == 1:
         from padless.layers.merging import Concatenate
 
         return Concatenate(1, name="ops.concatenate")(list(xs))
     at = features(where, first, axis)[0]
-    return first.with_values(owner.xp.concat([_steps_beside(where, first, x) for x in xs], axis=at))
+    return first.with_values(_joined(where, owner, [_steps_beside(where, first, x) for x in xs], at))
+
+
+def _joined(where: str, owner: Any, arrays: list[Array], axis: int) -> Array:
+    shapes = [tuple(one.shape) for one in arrays]
+    if len({(len(s), s[:axis], s[axis + 1 :]) for s in shapes}) > 1:
+        raise ShapeError(
+            explain(
+                where,
+                expected="values whose shapes differ in that axis alone",
+                got=f"shapes {', '.join(map(str, shapes))} along axis {axis}",
+                fix=f"{where}([a, b], axis=-1), for example",
+            )
+        )
+    return owner.xp.concat(arrays, axis=axis)
 
 
 def _steps_beside(where: str, first: Ragged, x: Any) -> Array:

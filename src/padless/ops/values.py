@@ -78,7 +78,8 @@ def entered(where: str, values: Sequence[Any], *, floats: bool = False) -> tuple
         else:
             made.append(beside(where, first, value if value is not None else "nothing"))
     kinds = [owner.dtype_name(one) for one in made if hasattr(one, "shape")]
-    wide = next((kind for kind in kinds if kind.startswith(("float", "bfloat"))), None)
+    point = "float32" if any(isinstance(one, float) for one in made) else None
+    wide = next((kind for kind in kinds if kind.startswith(("float", "bfloat"))), point)
     whole = next((kind for kind in kinds if kind != "bool"), None)
     return first, owner, [_alike(owner, one, wide, whole, floats) for one in made]
 
