@@ -489,7 +489,7 @@ def _core() -> list[Case]:
         Case("Reshape-over time", lambda d: layers.Reshape((-1, 2), dtype=d), "error"),
         Case("Permute", lambda d: layers.Permute((1, 3, 2), dtype=d), "kept", inputs=((2, 3),)),
         Case("Permute-time", lambda d: layers.Permute((2, 1), dtype=d), "error"),
-        Case("RepeatVector", lambda d: layers.RepeatVector(3, dtype=d), "error"),
+        Case("RepeatVector", lambda d: layers.RepeatVector(3, dtype=d), "error", inputs=((),)),
         Case("Dot-over time", lambda d: layers.Dot(1, dtype=d), "end", inputs=((4,), (2,))),
         Case("Dot-over time, cosine", lambda d: layers.Dot(1, normalize=True, dtype=d), "end", inputs=two),
         Case("own-Spread", lambda d: OwnContext(dtype=d), "kept"),

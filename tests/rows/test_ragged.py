@@ -478,7 +478,7 @@ def test_jax_never_makes_it_dense() -> None:
     for attempt in attempts:
         with pytest.raises(TypeError, match="Ragged"):
             attempt()
-    for attempt in (lambda: jnp.asarray(x), lambda: jnp.ones(3) + x, lambda: jnp.zeros(3).at[0].set(x)):
+    for attempt in (lambda: jnp.asarray(x), lambda: jnp.ones((2, 3)) + x, lambda: jnp.zeros(3).at[0].set(x)):
         with pytest.raises(MaskError):
             attempt()
 
