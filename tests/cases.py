@@ -222,7 +222,8 @@ def _per_step() -> list[Case]:
         Case("PReLU-slopes in time", lambda d: layers.PReLU(dtype=d), "error"),
         Case("Softmax", lambda d: layers.Softmax(dtype=d), "kept"),
         Case("Softmax-two axes", lambda d: layers.Softmax(axis=(-2, -1), dtype=d), "kept", inputs=((2, 3),)),
-        Case("Softmax-time", lambda d: layers.Softmax(axis=1, dtype=d), "error"),
+        Case("Softmax-time", lambda d: layers.Softmax(axis=1, dtype=d), "kept"),
+        Case("Softmax-time and features", lambda d: layers.Softmax(axis=(1, 2), dtype=d), "kept"),
         Case("LayerNormalization", lambda d: layers.LayerNormalization(dtype=d), "kept"),
         Case(
             "LayerNormalization-two axes",

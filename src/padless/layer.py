@@ -24,7 +24,7 @@ from padless.spec import Spec, Symbol
 Array = Any
 View = Literal["steps", "ragged", "padded"]
 
-_NOT_YET = ("activity_regularizer", "quantization_config", "lora_rank", "lora_alpha")
+_NOT_YET = ("activity_regularizer", "quantization_config", "lora_rank", "lora_alpha", "gptq_unpacked_column_size")
 _names: Counter[str] = Counter()
 
 

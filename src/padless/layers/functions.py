@@ -77,6 +77,7 @@ class Lambda(Layer):
         output_shape: Any = None,
         mask: Any = None,
         arguments: Mapping[str, Any] | None = None,
+        *,
         view: View | None = None,
         **kwargs: Any,
     ) -> None:

@@ -161,7 +161,8 @@ def _walk(turn: Turn, plan: Plan, carry: Arrays, buffers: Arrays, *, back: bool 
 
 
 def _like(array: Array, count: int) -> Any:
-    return jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype)  # type: ignore[no-untyped-call]
+    # No ShapeDtypeStruct: JAX takes one of 64 bits for one of 32.
+    return jnp.zeros((count, *array.shape[1:]), array.dtype)
 
 
 def _zeros(slots: int, like: Array) -> Array:
