@@ -112,13 +112,18 @@ def apply(
             )
         )
 
+    containers: list[Any] = []
+
     def run() -> Any:
         with calling(tracing=True):
-            return layer._run(*positional, **keyword)
+            y = layer._run(*positional, **keyword)
+        containers.append(_each(y, lambda part: ...))
+        return y
 
     with layer.backend.no_gradient(), _origins(node, {id(parent): parent.standin for parent in ancestors(node)}):
         y = layer.backend.abstractly(run)
     count = itertools.count()
+    y = _in_order(y, containers[-1])  # JAX sorts dicts by their keys
     node.outputs = _each(y, lambda part: Symbol(part, node, next(count), layer.name))
     return node.outputs
 
@@ -130,6 +135,13 @@ def _each(tree: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(tree, dict):
         return {key: _each(part, function) for key, part in tree.items()}
     return None if tree is None else function(tree)
+
+
+def _in_order(tree: Any, like: Any) -> Any:
+    """The same containers, dicts in the order of others."""
+    if isinstance(tree, list | tuple):
+        return type(tree)(_in_order(part, other) for part, other in zip(tree, like, strict=True))
+    return {key: _in_order(tree[key], other) for key, other in like.items()} if isinstance(tree, dict) else tree
 
 
 def _bind(made: Any, y: Any, values: dict[int, Any]) -> None:

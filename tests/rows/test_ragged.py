@@ -361,8 +361,8 @@ def test_an_array_with_an_entry_for_each_feature(backend: str, function: Callabl
     asarray = backends.current().asarray
     for shape in ((3,), (2, 3), (2, 1), (1, 1, 3), (1, 1, 2, 3)):
         other = np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
-        for given in (other, asarray(other)):
-            made = function(x, given)
+        for array in (other, asarray(other)):
+            made = function(x, array)
             assert made.rows is x.rows
             features = other.reshape(other.shape[-2:])
             np.testing.assert_allclose(host(made.values), function(host(x.values), features), rtol=1e-6)
