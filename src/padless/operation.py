@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from padless import backends
+from padless import activations, backends
 from padless.errors import ArgumentError, explain
 from padless.layer import Layer, has_symbol, unique_name, watched
 from padless.ragged import Ragged
@@ -64,7 +64,7 @@ class Operation(Layer):
     """A function of `padless.ops` in a graph.
 
     Args:
-        function: its name.
+        function: its name; "activations.relu" for a function of `padless.activations`.
         **kwargs: name.
 
     Example:
@@ -78,13 +78,9 @@ class Operation(Layer):
     view = "ragged"
 
     def __init__(self, function: str, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "name": kwargs.get("name") or unique_name(function)})
-        importlib.import_module("padless.ops")  # which fills the table
-        if function not in TABLE:
-            raise ArgumentError(
-                explain("padless.ops", expected="a function that it has", got=repr(function), fix="docs/ops.md")
-            )
+        super().__init__(**{**kwargs, "name": kwargs.get("name") or unique_name(function.rpartition(".")[2])})
         self.function = function
+        self._compute = _known(function)
         self.built = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -99,14 +95,32 @@ class Operation(Layer):
         """
         from padless.graph import apply, symbols_in
 
-        kind = symbols_in((args, kwargs))[0].dtype
+        symbols = symbols_in((args, kwargs))
+        if not symbols:
+            return self._compute(*args, **kwargs)
+        kind = symbols[0].dtype
         first, *others = (constant(value, kind) for value in args)
         return apply(self, first, tuple(others), None, {key: constant(value, kind) for key, value in kwargs.items()})
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        y = TABLE[self.function].compute(*args, **kwargs)
+        y = self._compute(*args, **kwargs)
         watched(self, next((a for a in args if isinstance(a, Ragged)), args[0] if args else None), y)
         return y
+
+
+def _known(function: str) -> Callable[..., Any]:
+    """What computes a function of `padless.ops`, or an activation."""
+    importlib.import_module("padless.ops")  # which fills the table
+    if function in TABLE:
+        return TABLE[function].compute
+    module, _, name = function.partition(".")
+    found = getattr(activations, name, None) if module == "activations" and not name.startswith("_") else None
+    if not callable(found):
+        raise ArgumentError(
+            explain("padless.ops", expected="a function that it has", got=repr(function), fix="docs/ops.md")
+        )
+    compute: Callable[..., Any] = found
+    return compute
 
 
 def constant(value: Any, kind: str) -> Any:
@@ -140,7 +154,7 @@ def constant(value: Any, kind: str) -> Any:
                 fix="another Input(shape=(None, D), like=x), since rows belong to a batch",
             )
         )
-    if hasattr(value, "shape"):
+    if hasattr(value, "shape") and not isinstance(value, type):
         host = backends.of(value).to_host(value)
         return host.astype(kind) if host.dtype.kind == "f" and kind in ("float16", "float32", "float64") else host
     return dtype_text(value)

@@ -92,6 +92,8 @@ def _elementwise() -> list[Sample]:
         own = dict(options.get(name, {"low": -0.9} if not name.startswith("log") else {}))
         if name.startswith("logical"):
             own = {"kind": "bool"}
+        if name == "arccosh":
+            own = {"low": 1.1, "high": 3}
         if name == "log_sigmoid":
             own = {"low": -3}
         given = own.get("options", {})

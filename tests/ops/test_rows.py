@@ -349,17 +349,22 @@ def test_row_functions_of_symbols(backend: str) -> None:
     np.testing.assert_allclose(host(model(data).values), host(expected.values), **VALUES)
 
 
-def test_layers_and_functions_in_one_graph_are_trained() -> None:
-    padless.set_backend("torch")
+def test_layers_and_functions_in_one_graph_are_trained(trainer: str) -> None:
     x = Input((None, 3))
-    h = ops.relu(Dense(4)(x)) * 0.5 + 1
-    y = Dense(1)(ops.mean(h, axis=1))
+    h = ops.relu(Dense(4)(x)) * np.array([0.5, 1, 1.5, 2]) + 1
+    weights = ops.softmax(Dense(1)(h), axis=1)
+    pooled = ops.sum(weights * h, axis=1) + h[:, -1] - ops.einsum("btd,btd->bd", h, h)
+    steps = h - padless.spread(pooled, h)
+    y = Dense(1)(layers.Concatenate()([ops.mean(steps, axis=1), ops.max(ops.cumsum(h, axis=1), axis=1)]))
     model = Model(x, y)
     model.compile("adam", "mse")
     rows = [np.random.default_rng(at).normal(size=(at + 1, 3)).astype(np.float32) for at in range(6)]
     before = model.get_weights()
     model.fit(rows, np.arange(6, dtype=np.float32), epochs=1, verbose=0)
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
+    together = model.predict(rows, batch_size=4)
+    for at, row in enumerate(rows):
+        np.testing.assert_allclose(together[at], model.predict([row])[0], **VALUES)
 
 
 def test_the_names_of_operations_are_those_of_functions() -> None:
@@ -367,3 +372,35 @@ def test_the_names_of_operations_are_those_of_functions() -> None:
     model = Model(x, layers.Activation("relu")(ops.exp(x) + 1))
     names = [re.sub(r"_\d+$", "", layer.name) for layer in model.layers]
     assert names == ["exp", "add", "activation"]
+
+
+# ---- activations
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu", "softmax", "sparsemax", "mish", "exponential", "glu", "squareplus"])
+def test_activations_of_rows_and_symbols(backend: str, name: str) -> None:
+    function = getattr(padless.activations, name)
+    x = ragged([2, 0, 1], (4,))
+    made = function(x)
+    assert made.rows is x.rows
+    np.testing.assert_allclose(host(made.values), host(function(x.values)), **VALUES)
+    symbol = Input((None, 4))
+    model = Model(symbol, function(symbol))
+    for one in (model, type(model).from_config(model.get_config())):
+        np.testing.assert_allclose(host(one(x).values), host(made.values), **VALUES)
+    assert model.layers[0].name.startswith(name)
+
+
+def test_activations_along_an_axis_of_rows() -> None:
+    x = ragged([2, 1], (2, 4))
+    softmax = padless.activations.softmax
+    for axis in (2, -1, (2, 3)):
+        own = tuple(at - 1 for at in axis) if isinstance(axis, tuple) else {2: 1, -1: -1}[axis]
+        np.testing.assert_allclose(host(softmax(x, axis).values), host(softmax(x.values, own)), **VALUES)
+    for axis in (0, 1, -3):
+        with pytest.raises(MaskError, match=r"activations\.softmax"):
+            softmax(x, axis)
+    with pytest.raises(MaskError):
+        softmax(ragged([2, 1], ()))
+    leaky = padless.activations.relu(x, negative_slope=0.5)
+    np.testing.assert_allclose(host(leaky.values), host(padless.activations.relu(x.values, 0.5)), **VALUES)

@@ -95,6 +95,7 @@ log = each("log", "The natural logarithm.", floats=True)
 log1p = each("log1p", "log(1 + x), without the loss of digits near 0.", floats=True)
 log2 = each("log2", "The logarithm to base 2.", floats=True)
 log10 = each("log10", "The logarithm to base 10.", floats=True)
+exp2 = each("exp2", "2 to the power of x.", lambda b, x: 2.0**x, floats=True)
 logaddexp = each("logaddexp", "log(exp(x1) + exp(x2)).", lambda b, x1, x2: b.xp.logaddexp(x1, x2), floats=True)
 sqrt = each("sqrt", "The square root.", floats=True)
 rsqrt = each("rsqrt", "1 / sqrt(x).", lambda b, x: 1 / b.xp.sqrt(x), floats=True)
@@ -105,8 +106,12 @@ arcsin = each("arcsin", "The radians whose sine is x.", lambda b, x: b.xp.asin(x
 arccos = each("arccos", "The radians whose cosine is x.", lambda b, x: b.xp.acos(x), floats=True)
 arctan = each("arctan", "The radians whose tangent is x.", lambda b, x: b.xp.atan(x), floats=True)
 arctan2 = each("arctan2", "The angle of the point (x2, x1).", lambda b, x1, x2: b.xp.atan2(x1, x2), floats=True)
+hypot = each("hypot", "sqrt(x1 * x1 + x2 * x2).", lambda b, x1, x2: b.xp.hypot(x1, x2), floats=True)
 sinh = each("sinh", "The hyperbolic sine.", floats=True)
 cosh = each("cosh", "The hyperbolic cosine.", floats=True)
+arcsinh = each("arcsinh", "The inverse of sinh.", lambda b, x: b.xp.asinh(x), floats=True)
+arccosh = each("arccosh", "The inverse of cosh.", lambda b, x: b.xp.acosh(x), floats=True)
+arctanh = each("arctanh", "The inverse of tanh.", lambda b, x: b.xp.atanh(x), floats=True)
 tanh = each("tanh", "The hyperbolic tangent.", lambda b, x: activations.tanh(x), floats=True)
 erf = each("erf", "The error function.", lambda b, x: b.erf(x), floats=True)
 
@@ -144,6 +149,29 @@ celu = each(
 )
 softplus = each("softplus", "log(1 + exp(x)).", lambda b, x: activations.softplus(x), floats=True)
 softsign = each("softsign", "x / (1 + |x|).", lambda b, x: activations.softsign(x), floats=True)
+squareplus = each(
+    "squareplus", "(x + sqrt(x * x + b)) / 2.", lambda owner, x, b=4: activations.squareplus(x, b), floats=True
+)
+sparse_plus = each(
+    "sparse_plus", "A softplus that is 0 below -1.", lambda b, x: activations.sparse_plus(x), floats=True
+)
+sparse_sigmoid = each(
+    "sparse_sigmoid", "(x + 1) / 2, cut off at 0 and 1.", lambda b, x: activations.sparse_sigmoid(x), floats=True
+)
+tanh_shrink = each("tanh_shrink", "x - tanh(x).", lambda b, x: activations.tanh_shrink(x), floats=True)
+hard_tanh = each("hard_tanh", "x, cut off at -1 and 1.", lambda b, x: activations.hard_tanh(x), floats=True)
+soft_shrink = each(
+    "soft_shrink",
+    "x brought towards 0 by the threshold.",
+    lambda b, x, threshold=0.5: activations.soft_shrink(x, threshold),
+    floats=True,
+)
+hard_shrink = each(
+    "hard_shrink",
+    "x, and 0 where it is not beyond the threshold.",
+    lambda b, x, threshold=0.5: activations.hard_shrink(x, threshold),
+    floats=True,
+)
 
 # ---- comparisons and logic
 
