@@ -874,7 +874,7 @@ def has_symbol(x: Any) -> bool:
     """Whether a value is a symbol, or a list, tuple or dict with one in it."""
     if isinstance(x, list | tuple):
         return any(isinstance(value, Symbol) for value in x)
-    return isinstance(x, Symbol) or (isinstance(x, dict) and any(isinstance(value, Symbol) for value in x.values()))
+    return isinstance(x, Symbol) or (isinstance(x, dict) and any(map(has_symbol, x.values())))
 
 
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Callable
@@ -80,7 +81,7 @@ class Operation(Layer):
     def __init__(self, function: str, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "name": kwargs.get("name") or unique_name(function.rpartition(".")[2])})
         self.function = function
-        self._compute = _known(function)
+        _known(function)
         self.built = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -97,17 +98,18 @@ class Operation(Layer):
 
         symbols = symbols_in((args, kwargs))
         if not symbols:
-            return self._compute(*args, **kwargs)
+            return _known(self.function)(*args, **kwargs)
         kind = symbols[0].dtype
         first, *others = (constant(value, kind) for value in args)
         return apply(self, first, tuple(others), None, {key: constant(value, kind) for key, value in kwargs.items()})
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        y = self._compute(*args, **kwargs)
+        y = _known(self.function)(*args, **kwargs)
         watched(self, next((a for a in args if isinstance(a, Ragged)), args[0] if args else None), y)
         return y
 
 
+@functools.cache
 def _known(function: str) -> Callable[..., Any]:
     """What computes a function of `padless.ops`, or an activation."""
     importlib.import_module("padless.ops")  # which fills the table

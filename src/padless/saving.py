@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
 _FORMAT = "padless 1"
 _MODULES = (
-    "padless.layers", "padless.model", "padless.operation", "padless.initializers", "padless.regularizers",
-    "padless.constraints", "padless.losses", "padless.metrics", "padless.optimizers", "padless.schedules",
-    "padless.activations",
+    "padless.layers", "padless.model", "padless.initializers", "padless.regularizers", "padless.constraints",
+    "padless.losses", "padless.metrics", "padless.optimizers", "padless.schedules", "padless.activations",
 )  # fmt: skip
-_FUNCTIONS = ("padless.ops", "padless.row_ops")
-"""Where else functions are found; their names are free for functions of the user's."""
+_FUNCTIONS = ("padless.ops", "padless.row_ops", "padless.operation")
+"""What else is found in files; names in these modules are free for what users register."""
 _custom: dict[str, Any] = {}
 
 

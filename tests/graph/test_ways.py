@@ -297,3 +297,25 @@ def test_an_input_that_was_forgotten_is_named() -> None:
     a, b = Input((None, 4), name="a"), Input((None, 4), name="b")
     with pytest.raises(ArgumentError, match=r"outputs that need Symbol\('b'"):
         Model(a, a + b)
+
+
+@pytest.mark.usefixtures("backend")
+def test_graphs_of_functions_are_copied_and_pickled() -> None:
+    import copy
+    import pickle
+
+    x = Input((None, 4))
+    model = Model(x, ops.relu(layers.Dense(3)(x) * 2 - 1)[..., ::2])
+    data = Ragged.from_list(rows(3, 1))
+    want = model(data)
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert_same(other(data), want)
+
+
+def test_names_in_ops_are_free_for_functions_of_the_user(tmp_path: Path) -> None:
+    def mean(x: Any) -> Any:
+        return x * 0
+
+    padless.register(mean)
+    model = Sequential([Input((None, 4)), layers.Lambda(mean, view="steps"), layers.Lambda(ops.exp, view="steps")])
+    assert not host(ops.max(saved(model, tmp_path)(Ragged.from_list(rows(2, 1))) - 1, axis=1)).any()
