@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from padless import activations, backends
-from padless.errors import ArgumentError, explain
+from padless.errors import ArgumentError, MaskError, explain
 from padless.layer import Layer, has_symbol, unique_name, watched
 from padless.ragged import Ragged
 from padless.row_ops import ROW_OPS
+from padless.rows import require_same_steps
 from padless.spec import Symbol
 
 
@@ -47,18 +48,51 @@ def named(kind: str, name: str, compute: Callable[..., Any], says: str | None = 
     Returns:
         The function for users: it computes, or makes a node of a graph where a symbol is among its arguments.
     """
-    TABLE[name] = Named(kind, compute)
+    own = functools.partial(_computed, kind, name, compute)
+    TABLE[name] = Named(kind, own)
 
     def function(*args: Any, **kwargs: Any) -> Any:
         if any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
             return Operation(name)(*args, **kwargs)
-        return compute(*args, **kwargs)
+        return own(*args, **kwargs)
 
     function.__name__ = function.__qualname__ = name
     function.__module__ = "padless.ops"
     function.__doc__ = says or compute.__doc__
     function.__signature__ = inspect.signature(compute)  # type: ignore[attr-defined]
     return function
+
+
+def _is_nested(x: Any) -> bool:
+    return isinstance(x, Ragged) and isinstance(x.values, Ragged)
+
+
+def _computed(kind: str, name: str, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a function gives; of rows within rows, what a function element by element gives for the inner rows."""
+    given = [*args, *kwargs.values()]
+    found = [
+        one for value in given for one in (value if isinstance(value, list | tuple) else [value]) if _is_nested(one)
+    ]
+    if not found:
+        return compute(*args, **kwargs)
+    if kind != "each":
+        raise MaskError(
+            explain(
+                f"ops.{name}",
+                expected="rows, not rows within rows",
+                got=repr(found[0]),
+                fix=f"x.with_values(ops.{name}(x.values, ...)) for the inner rows; axes count as theirs there",
+            )
+        )
+
+    def inner(x: Any) -> Any:
+        if not isinstance(x, Ragged):
+            return x
+        require_same_steps(f"ops.{name}", found[0].rows, x.rows)
+        return x.values
+
+    made = _computed(kind, name, compute, *map(inner, args), **{key: inner(x) for key, x in kwargs.items()})
+    return found[0].with_values(made)
 
 
 class Operation(Layer):

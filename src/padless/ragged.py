@@ -569,6 +569,8 @@ def _picked(x: Ragged, items: tuple[Any, ...]) -> Any:
     if not _is_whole(rows):
         x = x[rows]
     whole: tuple[Any, ...] = (slice(None),)
+    if isinstance(x.values, Ragged) and _is_whole(time):
+        return x.with_values(x.values[(*whole, *features)])
     if _is_whole(time):
         return x.with_values(index(x.values, (*whole, *features)))
     owner = backends.of(x.values)
@@ -696,6 +698,9 @@ def beside(where: str, x: Ragged, other: Any) -> Array:
     if not shape and not isinstance(other, list | tuple | str):
         # NumPy's numbers are plain ones here: other frameworks' arrays do not know them.
         return other.item() if isinstance(other, np.generic | np.ndarray) else other
+    if isinstance(x.values, Ragged):
+        beside(where, x.values, other)
+        return other  # for the operator of the inner rows
     own = tuple(x.values.shape[1:])
     if shape is not None:
         given = tuple(shape)
@@ -733,6 +738,8 @@ def matrix_beside(where: str, x: Ragged, other: Any, swap: bool = False) -> Arra
         MaskError: when it is anything else.
     """
     axes = x.values.ndim - 1
+    if isinstance(x.values, Ragged) and not isinstance(other, Ragged):
+        return other  # for the operator of the inner rows
     if isinstance(other, Ragged):
         if axes > 1 and other.values.ndim > 2:
             require_same_steps(where, x.rows, other.rows)

@@ -97,7 +97,7 @@ def _elementwise() -> list[Sample]:
         if name == "log_sigmoid":
             own = {"low": -3}
         given = own.get("options", {})
-        parameters = inspect.signature(entry.compute).parameters.values()
+        parameters = inspect.signature(getattr(ops, name)).parameters.values()
         count = sum(p.default is p.empty and p.name not in given for p in parameters)
         made.append(Sample(name, ((4,),) * count, **own))
     return [
