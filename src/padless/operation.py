@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -69,10 +70,8 @@ def _is_nested(x: Any) -> bool:
 
 def _computed(kind: str, name: str, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What a function gives; of rows within rows, what a function element by element gives for the inner rows."""
-    given = [*args, *kwargs.values()]
-    found = [
-        one for value in given for one in (value if isinstance(value, list | tuple) else [value]) if _is_nested(one)
-    ]
+    given = [value if isinstance(value, list | tuple) else [value] for value in (*args, *kwargs.values())]
+    found = list(filter(_is_nested, itertools.chain(*given)))
     if not found:
         return compute(*args, **kwargs)
     if kind != "each":
