@@ -714,7 +714,7 @@ def beside(where: str, x: Ragged, other: Any) -> Array:
     raise MaskError(
         explain(
             where,
-            expected="a number, an array with an entry for each feature, or a Ragged with the same rows",
+            expected="a number or a Ragged with the same rows, or an array with an entry for each feature",
             got=f"{tuple(shape) if shape else f'a {type(other).__name__}'} beside {x!r}",
             fix="padless.spread(other, x) gives each row's entry to all its steps; "
             "x.with_values(x.values + other) for one entry per packed step",
