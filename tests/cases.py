@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 import padless
-from padless import Layer, Sequential, layers
+from padless import Layer, Sequential, backends, layers, ops
 from tests.conftest import ALL_DIRECTLY, BACKENDS
 
 Rows = Literal["kept", "change", "end", "drop", "error"]
@@ -176,6 +176,47 @@ class OwnAttention(Layer):
         return self.attend(x, self.pairs(x) if self.half else x, use_causal_mask=self.causal)
 
 
+@padless.register
+def own_halves(x: Any) -> Any:
+    """Looks at one step at a time."""
+    return x / 2
+
+
+@padless.register
+def own_largest(x: Any) -> Any:
+    """Asks for the largest of each row."""
+    return ops.max(x, axis=1)
+
+
+@padless.register
+def own_centred(x: Any, mask: Any = None) -> Any:
+    """Reads padded arrays and a mask."""
+    xp = backends.of(x).xp
+    live = xp.ones_like(x[..., :1]) if mask is None else xp.astype(xp.expand_dims(mask, axis=-1), x.dtype)
+    count = xp.maximum(xp.sum(live, axis=1, keepdims=True), xp.ones_like(live[:, :1]))
+    return x - xp.sum(x * live, axis=1, keepdims=True) / count
+
+
+@padless.register
+class OwnContext(Layer):
+    """Adds to every step what a function of rows says of its row: ops, Spread and Dot in a layer of a user."""
+
+    view = "ragged"
+
+    def __init__(self, how: str = "spread", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.how = how
+        self.spread = layers.Spread(dtype=kwargs.get("dtype"))
+        self.dot = layers.Dot((2, 1), dtype=kwargs.get("dtype"))
+
+    def call(self, x: Any) -> Any:
+        if self.how == "dot":
+            return ops.expand_dims(self.dot([x, ops.mean(x, axis=1)]), -1)
+        if self.how == "softmax":
+            return x * ops.softmax(x, axis=1) + ops.cumsum(x, axis=1)
+        return x * self.spread([ops.logsumexp(x, axis=1), x])
+
+
 # ---- the table
 
 
@@ -215,7 +256,8 @@ def _per_step() -> list[Case]:
         Case("PReLU-slopes in time", lambda d: layers.PReLU(dtype=d), "error"),
         Case("Softmax", lambda d: layers.Softmax(dtype=d), "kept"),
         Case("Softmax-two axes", lambda d: layers.Softmax(axis=(-2, -1), dtype=d), "kept", inputs=((2, 3),)),
-        Case("Softmax-time", lambda d: layers.Softmax(axis=1, dtype=d), "error"),
+        Case("Softmax-time", lambda d: layers.Softmax(axis=1, dtype=d), "kept"),
+        Case("Softmax-time and features", lambda d: layers.Softmax(axis=(1, 2), dtype=d), "kept"),
         Case("LayerNormalization", lambda d: layers.LayerNormalization(dtype=d), "kept"),
         Case(
             "LayerNormalization-two axes",
@@ -490,7 +532,37 @@ def _own() -> list[Case]:
 
 def _core() -> list[Case]:
     """Layers that make one value of another, one step at a time or one row at a time."""
-    return []
+
+    def einsum(d: str, equation: str, shape: Any, **arguments: Any) -> Layer:
+        return layers.EinsumDense(equation, shape, dtype=d, **arguments)
+
+    two = ((4,), (4,))
+    return [
+        Case("Identity", lambda d: layers.Identity(dtype=d), "kept"),
+        Case("Lambda-steps", lambda d: layers.Lambda(own_halves, view="steps", dtype=d), "kept"),
+        Case("Lambda-ragged", lambda d: layers.Lambda(own_largest, view="ragged", dtype=d), "end"),
+        Case("Lambda-padded", lambda d: layers.Lambda(own_centred, dtype=d), "kept"),
+        Case("Lambda-nothing said", lambda d: layers.Lambda(own_halves, dtype=d), "error"),
+        Case("EinsumDense", lambda d: einsum(d, "abc,cd->abd", (None, 3), bias_axes="d", activation="tanh"), "kept"),
+        Case(
+            "EinsumDense-more axes",
+            lambda d: einsum(d, "abcd,def->abecf", (None, 5, 2, 3), bias_axes="ef"),
+            "kept",
+            inputs=((2, 4),),
+        ),
+        Case("EinsumDense-ellipsis", lambda d: einsum(d, "...x,xy->...y", 3, bias_axes="y"), "kept"),
+        Case("EinsumDense-over time", lambda d: einsum(d, "abc,bd->adc", (3, None)), "error"),
+        Case("Reshape", lambda d: layers.Reshape((-1, 2, 2), dtype=d), "kept"),
+        Case("Reshape-over time", lambda d: layers.Reshape((-1, 2), dtype=d), "error"),
+        Case("Permute", lambda d: layers.Permute((1, 3, 2), dtype=d), "kept", inputs=((2, 3),)),
+        Case("Permute-time", lambda d: layers.Permute((2, 1), dtype=d), "error"),
+        Case("RepeatVector", lambda d: layers.RepeatVector(3, dtype=d), "error", inputs=((),)),
+        Case("Dot-over time", lambda d: layers.Dot(1, dtype=d), "end", inputs=((4,), (2,))),
+        Case("Dot-over time, cosine", lambda d: layers.Dot(1, normalize=True, dtype=d), "end", inputs=two),
+        Case("own-Spread", lambda d: OwnContext(dtype=d), "kept"),
+        Case("own-Dot", lambda d: OwnContext("dot", dtype=d), "kept"),
+        Case("own-ops", lambda d: OwnContext("softmax", dtype=d), "kept"),
+    ]
 
 
 def _regularizing() -> list[Case]:
@@ -734,7 +806,10 @@ CASES: tuple[Case, ...] = (
     *_heads(),
 )
 
-NO_CASE = {"Layer": "the base class of all layers: it computes nothing"}
+NO_CASE = {
+    "Layer": "the base class of all layers: it computes nothing",
+    "Spread": "the first of its inputs has no rows: it is in OwnContext",
+}
 """Public layer classes without a case, and why."""
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from padless import losses as losses
     from padless import metrics as metrics
     from padless import models as models
+    from padless import ops as ops
     from padless import optimizers as optimizers
     from padless import preprocessing as preprocessing
     from padless import regularizers as regularizers
@@ -65,7 +66,7 @@ _LAZY = {
 }
 _MODULES = (
     "activations", "callbacks", "chains", "constraints", "decoding", "initializers", "layers", "losses", "metrics",
-    "models", "optimizers", "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
+    "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
 )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Activation functions: one array in, one array out; formulas and names of Keras 3.15.
 
-They see packed steps (N, D) or any other array and never mix entries, except softmax, log_softmax, sparsemax and glu,
-which mix along `axis`. Branches are chosen with `where` on the inputs as well as on the results, so that gradients
-stay finite at 0 and far from it. NaN stays NaN.
+They take arrays, packed steps (N, D) among them, values with rows, and symbols. They never mix entries, except
+softmax, log_softmax, sparsemax and glu, which mix along `axis`. Branches are chosen with `where` on the inputs as well
+as on the results, so that gradients stay finite at 0 and far from it. NaN stays NaN.
 
 The formulas here are the specification. A backend whose framework has a function itself may name it in its `native`
 table; it then stands in wherever every further argument is at its default.
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from padless import backends
 from padless.errors import ArgumentError, ShapeError, explain, nearest
+from padless.ragged import Ragged
 
 Array = Any
 Activation = Callable[[Array], Array]
@@ -47,6 +48,12 @@ def _or_native(formula: F) -> F:
 
     @functools.wraps(formula)
     def chosen(x: Any, *arguments: Any, **named: Any) -> Array:
+        if isinstance(x, Ragged):
+            return _of_rows(chosen, defaults, x, arguments, named)
+        if _is_symbol(x):
+            from padless.operation import Operation
+
+            return Operation(f"activations.{formula.__name__}")(x, *arguments, **named)
         given = {**dict(zip(defaults, arguments, strict=False)), **named}
         if len(arguments) <= len(defaults) and all(is_default(name, value) for name, value in given.items()):
             owner = backends.of(x)
@@ -56,6 +63,26 @@ def _or_native(formula: F) -> F:
         return formula(x, *arguments, **named)
 
     return chosen  # type: ignore[return-value]
+
+
+def _is_symbol(x: Any) -> bool:
+    from padless.spec import Symbol
+
+    return isinstance(x, Symbol)
+
+
+def _of_rows(
+    function: Callable[..., Array], known: dict[str, Any], x: Ragged, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> Ragged:
+    """An activation of every step; an axis counts as in the padded array."""
+    given = {**dict(zip(known, arguments, strict=False)), **named}
+    if "axis" in known:
+        from padless.ops.values import features
+
+        axis = given.get("axis", known["axis"])
+        own = features(f"activations.{function.__name__}", x, axis)
+        given["axis"] = own if isinstance(axis, list | tuple) else own[0] - x.values.ndim
+    return x.with_values(function(x.values, **given))
 
 
 def linear(x: Array) -> Array:
@@ -187,6 +214,7 @@ def log_softmax(x: Array, axis: Axis = -1) -> Array:
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
+@_or_native
 def sparsemax(x: Array, axis: int = -1) -> Array:
     """Turn scores into probabilities many of which are exactly 0: the nearest point of the simplex.
 
@@ -406,6 +434,7 @@ def softplus(x: Array) -> Array:
     return xp.where(x >= 0, x, 0.0) + xp.log1p(_decay(x, xp))
 
 
+@_or_native
 def squareplus(x: Array, b: float = 4) -> Array:
     """Smooth relu without exponentials: (x + sqrt(x^2 + b)) / 2.
 
@@ -448,6 +477,7 @@ def softsign(x: Array) -> Array:
     return x / (1.0 + xp.abs(x))
 
 
+@_or_native
 def sparse_plus(x: Array) -> Array:
     """Relu with a parabola from -1 to 1.
 
@@ -554,6 +584,7 @@ def hard_silu(x: Array) -> Array:
     return xp.where(x <= -3, 0.0, x * hard_sigmoid(x))
 
 
+@_or_native
 def sparse_sigmoid(x: Array) -> Array:
     """Straight line from 0 at -1 to 1 at 1.
 
@@ -681,6 +712,7 @@ def hard_shrink(x: Array, threshold: float = 0.5) -> Array:
     return xp.where(xp.abs(x) <= threshold, 0.0, x)
 
 
+@_or_native
 def threshold(x: Array, threshold: float, default_value: float) -> Array:
     """Replace what does not exceed a threshold.
 
@@ -703,6 +735,7 @@ def threshold(x: Array, threshold: float, default_value: float) -> Array:
     return xp.where(x <= threshold, default_value, x)
 
 
+@_or_native
 def exponential(x: Array) -> Array:
     """Exponential function.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 
 class PadlessError(Exception):
@@ -48,6 +48,9 @@ class ShapeError(PadlessError, ValueError):
 
 class DataError(PadlessError, ValueError):
     """The data themselves are wrong: ids outside a vocabulary, counts that differ, nothing at all."""
+
+    partitions: tuple[Any, Any] | None = None
+    """Of two values whose rows differ: so that a graph, which knows where values came from, can say so."""
 
 
 class RowError(DataError):

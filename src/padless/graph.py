@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from padless import backends
-from padless.errors import ArgumentError, MaskError, NotThereYetError, ShapeError, explain
-from padless.layer import calling
+from padless.errors import ArgumentError, DataError, MaskError, NotThereYetError, ShapeError, explain
+from padless.layer import calling, training_is
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 from padless.spec import Symbol
@@ -27,11 +28,15 @@ class Node:
     Args:
         layer: the layer.
         arguments: what it was called with: (positional, keyword), symbols among them.
+        training: whether it always or never is a training step; None: as the model's call.
     """
 
-    def __init__(self, layer: Layer, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+    def __init__(
+        self, layer: Layer, arguments: tuple[tuple[Any, ...], dict[str, Any]], training: bool | None = None
+    ) -> None:
         self.layer = layer
         self.arguments = arguments
+        self.training = training
         self.outputs: Any = None
 
     @property
@@ -73,18 +78,21 @@ def replace(tree: Any, function: Callable[[Symbol], Any]) -> Any:
     return tree
 
 
-def apply(layer: Layer, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[str, Any]) -> Any:
+def apply(
+    layer: Layer, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[str, Any], training: bool | None = None
+) -> Any:
     """Call a layer on symbols: find the shape of the output on stand-ins, and note the call.
 
     Args:
         layer: the layer; it is built by this.
-        x: a symbol or a list of symbols.
+        x: a symbol, or a list, tuple or dict of symbols.
         args: further arguments, symbols among them.
         mask: must be None: rows travel with the value.
         kwargs: further arguments, symbols among them.
+        training: whether the call always or never is a training step; None: as the model's call.
 
     Returns:
-        The output as a symbol, or as a list or tuple of symbols.
+        The output as a symbol, or as a list, tuple or dict of symbols.
     """
     if mask is not None:
         raise MaskError(
@@ -95,7 +103,7 @@ def apply(layer: Layer, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[s
                 fix="leave it out; Masking() or Embedding(mask_zero=True) before this layer makes the mask",
             )
         )
-    node = Node(layer, ((x, *args), kwargs))
+    node = Node(layer, ((x, *args), kwargs), training)
     positional, keyword = replace(node.arguments, lambda symbol: symbol.standin)
     if layer.merges and not isinstance(x, list | tuple):
         raise ArgumentError(
@@ -104,22 +112,92 @@ def apply(layer: Layer, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[s
             )
         )
 
+    containers: list[Any] = []
+
     def run() -> Any:
         with calling(tracing=True):
-            return layer._run(*positional, **keyword)
+            y = layer._run(*positional, **keyword)
+        containers.append(_each(y, lambda part: ...))
+        return y
 
-    with layer.backend.no_gradient():
+    with layer.backend.no_gradient(), _origins(node, {id(parent): parent.standin for parent in ancestors(node)}):
         y = layer.backend.abstractly(run)
     count = itertools.count()
-    node.outputs = _map(lambda part: Symbol(part, node, next(count), layer.name), y)
+    y = _in_order(y, containers[-1])  # JAX sorts dicts by their keys
+    node.outputs = _each(y, lambda part: Symbol(part, node, next(count), layer.name))
     return node.outputs
 
 
-def _map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """Apply a function to all that is in nested lists and tuples, and to what stands at its place in others like it."""
+def _each(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """The same containers with something else in the place of each value; None stays."""
     if isinstance(tree, list | tuple):
-        return type(tree)(_map(function, *parts) for parts in zip(tree, *others, strict=True))
-    return function(tree, *others)
+        return type(tree)(_each(part, function) for part in tree)
+    if isinstance(tree, dict):
+        return {key: _each(part, function) for key, part in tree.items()}
+    return None if tree is None else function(tree)
+
+
+def _in_order(tree: Any, like: Any) -> Any:
+    """The same containers, dicts in the order of others."""
+    if isinstance(tree, list | tuple):
+        return type(tree)(_in_order(part, other) for part, other in zip(tree, like, strict=True))
+    return {key: _in_order(tree[key], other) for key, other in like.items()} if isinstance(tree, dict) else tree
+
+
+def _bind(made: Any, y: Any, values: dict[int, Any]) -> None:
+    """Note the values of symbols, container by container."""
+    if isinstance(made, Symbol):
+        values[id(made)] = y
+    elif isinstance(made, dict):
+        for key, part in made.items():
+            _bind(part, y[key], values)
+    elif isinstance(made, list | tuple):
+        for part, value in zip(made, y, strict=True):
+            _bind(part, value, values)
+
+
+# ---- where rows come from, for errors
+
+
+def ancestors(node: Node) -> list[Symbol]:
+    """All symbols that a node depends on, the nearest first."""
+    found: dict[int, Symbol] = {}
+    waiting = node.parents
+    while waiting:
+        symbol = waiting.pop(0)
+        if id(symbol) not in found:
+            found[id(symbol)] = symbol
+            waiting += symbol.node.parents if symbol.node is not None else []
+    return list(found.values())
+
+
+@contextlib.contextmanager
+def _origins(node: Node, values: dict[int, Any]) -> Iterator[None]:
+    """Within this context, an error about two different partitions says where each of them came from."""
+    try:
+        yield
+    except DataError as wrong:
+        if wrong.partitions is not None:
+            one, other = (_origin(node, rows, values) for rows in wrong.partitions)
+            wrong.partitions = None
+            if one and other:
+                head, fix, tail = str(wrong).partition("\n  Fix:")
+                wrong.args = (f"{head} The first rows are those of {one}, the second those of {other}.{fix}{tail}",)
+        raise
+
+
+def _origin(node: Node, rows: RowPartition, values: dict[int, Any]) -> str | None:
+    """Which input or layer made a partition that is among the inputs of a node."""
+    made = None
+    waiting = node.parents
+    while waiting:
+        symbol = waiting.pop(0)
+        if getattr(values.get(id(symbol)), "rows", None) is rows:
+            # What a layer that keeps rows was given has the same ones: the first value that has them made them.
+            made, waiting = symbol, list(symbol.node.parents) if symbol.node is not None else []
+    if made is None:
+        return None
+    return f"input {made.name!r}" if made.node is None else made.node.layer.place
 
 
 def nodes_between(inputs: Iterable[Symbol], outputs: Iterable[Symbol]) -> list[Node]:
@@ -177,8 +255,9 @@ def run(nodes: list[Node], values: dict[int, Any], outputs: Any) -> Any:
     """
     for node in nodes:
         positional, keyword = replace(node.arguments, lambda symbol: values[id(symbol)])
-        y = node.layer._run(*positional, **keyword)
-        _map(lambda symbol, part: values.__setitem__(id(symbol), part), node.outputs, y)
+        with _origins(node, values), training_is(node.training):
+            y = node.layer._run(*positional, **keyword)
+        _bind(node.outputs, y, values)
     return replace(outputs, lambda symbol: values[id(symbol)])
 
 
@@ -284,6 +363,11 @@ def Input(
                     fix="shape=(None, D)",
                 )
             )
-        symbol.standin = Ragged(symbol.standin.values, like.standin.rows)
-        symbol.like = like
+        stand_like(symbol, like)
     return symbol
+
+
+def stand_like(symbol: Symbol, like: Symbol) -> None:
+    """Promise that an input always comes with the rows of another."""
+    symbol.standin = Ragged(symbol.standin.values, like.standin.rows)
+    symbol.like = like

@@ -27,7 +27,7 @@ from padless.targets import live_entries, live_steps
 Array = Any
 View = Literal["steps", "ragged", "padded"]
 
-_NOT_YET = ("quantization_config", "lora_rank", "lora_alpha")
+_NOT_YET = ("quantization_config", "lora_rank", "lora_alpha", "gptq_unpacked_column_size")
 _names: Counter[str] = Counter()
 
 
@@ -57,6 +57,19 @@ def keep_loss(layer: Layer, value: Array) -> None:
         value: a scalar.
     """
     _kept.setdefault(layer, []).append(value)
+
+
+def unique_name(base: str) -> str:
+    """A name that no layer has yet: the base, then base_1, base_2, ..."""
+    _names[base] += 1
+    return base if _names[base] == 1 else f"{base}_{_names[base] - 1}"
+
+
+def watched(layer: Layer, x: Any, y: Any) -> None:
+    """Tell who watches the present call what went into a layer and what came out."""
+    mode = _mode.get()
+    if mode is not None and mode.watch is not None:
+        mode.watch(layer, x, y)
 
 
 def inside_model() -> bool:
@@ -102,6 +115,17 @@ def _within(mode: Mode) -> Iterator[None]:
         yield
     finally:
         _mode.reset(token)
+
+
+@contextlib.contextmanager
+def training_is(training: bool | None) -> Iterator[None]:
+    """Within this context, a call is a training step, or none; None leaves that to the call around it."""
+    if training is None:
+        yield
+        return
+    mode = _mode.get() or Mode()
+    with calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live):
+        yield
 
 
 @dataclass
@@ -223,9 +247,8 @@ class Layer:
                     ),
                 )
             )
-        base = snake_case(type(self).__name__)
-        _names[base] += 1
-        self.name = name or (base if _names[base] == 1 else f"{base}_{_names[base] - 1}")
+        fresh = unique_name(snake_case(type(self).__name__))
+        self.name = name or fresh
         self.dtype = "float32" if dtype is None else str(getattr(dtype, "name", dtype))
         self.backend = backends.current()
         self.built = False
@@ -656,10 +679,10 @@ class Layer:
         Returns:
             The form that came in: a list for a list, a Ragged for a Ragged, a padded array for one with a mask.
         """
-        if _has_symbol(x):
+        if has_symbol(x) or any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
             from padless.graph import apply
 
-            return apply(self, x, args, mask, kwargs)
+            return apply(self, x, args, mask, kwargs, training)
         if _kept and _mode.get() is None:
             self._forget_losses()
         if training is not None and training != self.training:
@@ -707,8 +730,7 @@ class Layer:
         mode = _mode.get()
         if self.activity_regularizer is not None and (mode is None or mode.losses is not None):
             self.add_activity(y)
-        if mode is not None and mode.watch is not None:
-            mode.watch(self, x, y)
+        watched(self, x, y)
         return y
 
     def _run_within(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -720,9 +742,7 @@ class Layer:
             inner = self._values_of_all(x, first.rows) if self.merges else x.values
             y = self._run(inner, *args, **kwargs)
         y = type(y)(map(first.with_values, y)) if isinstance(y, list | tuple) else first.with_values(y)
-        mode = _mode.get()
-        if mode is not None and mode.watch is not None:
-            mode.watch(self, x, y)
+        watched(self, x, y)
         return y
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -1088,8 +1108,11 @@ def _padded_again(y: Any) -> Any:
     return y.to_padded() if isinstance(y, Ragged) else y
 
 
-def _has_symbol(x: Any) -> bool:
-    return isinstance(x, Symbol) or (isinstance(x, list | tuple) and any(isinstance(value, Symbol) for value in x))
+def has_symbol(x: Any) -> bool:
+    """Whether a value is a symbol, or a list, tuple or dict with one in it."""
+    if isinstance(x, list | tuple):
+        return any(isinstance(value, Symbol) for value in x)
+    return isinstance(x, Symbol) or (isinstance(x, dict) and any(map(has_symbol, x.values())))
 
 
 _HOLDERS = (Layer, list, tuple, dict)

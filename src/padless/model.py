@@ -57,7 +57,7 @@ class Model(Trainer, Layer):
         self, *, name: str | None = None, dtype: str = "float32", trainable: bool = True, **kwargs: Any
     ) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable, **kwargs)
-        self._first_spec: Spec | list[Spec] | None = None
+        self._first_spec: Any = None  # a Spec, or a list or dict of them
 
     @property
     def layers(self) -> list[Layer]:
@@ -128,9 +128,10 @@ class Model(Trainer, Layer):
 
     def _build_for(self, x: Any) -> None:
         """Claim the layers; remember what came, so that `summary` can trace it again."""
-        self._first_spec = (
-            [Spec.of(v) for v in x] if isinstance(x, list | tuple) else None if isinstance(x, dict) else Spec.of(x)
-        )
+        if isinstance(x, dict):
+            self._first_spec = {key: Spec.of(value) for key, value in x.items()}
+        else:
+            self._first_spec = [Spec.of(v) for v in x] if isinstance(x, list | tuple) else Spec.of(x)
         self.build(self._first_spec)
         self.built = True
         self.claim_layers()
@@ -206,9 +207,11 @@ class Model(Trainer, Layer):
         """Values to trace the model with, or None when nothing is known of its input yet."""
         if self._first_spec is None:
             return None
+        if isinstance(self._first_spec, dict):
+            return {key: spec.standin() for key, spec in self._first_spec.items()}
         if isinstance(self._first_spec, list):
-            return tuple(graph.standin(s[1:], s.dtype, ragged=s.ragged) for s in self._first_spec)
-        return graph.standin(self._first_spec[1:], self._first_spec.dtype, ragged=self._first_spec.ragged)
+            return tuple(spec.standin() for spec in self._first_spec)
+        return self._first_spec.standin()
 
     def summary(self, print_fn: Callable[[str], None] | None = None, *, line_length: int | None = None) -> None:
         """Print the layers: output shapes, numbers of weights, and where rows enter, are kept, change and end.

@@ -20,6 +20,7 @@ import optree
 
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError, explain
+from padless.operators import OPERATORS, Operators, sign_of_ufunc, torch_operator
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 
 if TYPE_CHECKING:
@@ -28,23 +29,6 @@ if TYPE_CHECKING:
     import tensorflow
 
 Array = Any
-
-_UFUNCS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": operator.add,
-    "subtract": operator.sub,
-    "multiply": operator.mul,
-    "divide": operator.truediv,
-    "true_divide": operator.truediv,
-    "floor_divide": operator.floordiv,
-    "remainder": operator.mod,
-    "power": operator.pow,
-    "less": operator.lt,
-    "less_equal": operator.le,
-    "greater": operator.gt,
-    "greater_equal": operator.ge,
-    "equal": operator.eq,
-    "not_equal": operator.ne,
-}
 
 
 def _never_dense(how: str) -> NoReturn:
@@ -58,7 +42,7 @@ def _never_dense(how: str) -> NoReturn:
     )
 
 
-class Ragged:
+class Ragged(Operators):
     """A batch of sequences of unequal length, packed.
 
     Args:
@@ -535,7 +519,9 @@ class Ragged:
     def __getitem__(self, item: Any) -> Any:
         """A row's steps for a number; a Ragged of rows for a slice, a list or an array of numbers or of bools.
 
-        The steps of a row of rows are a Ragged themselves.
+        Several indices count axes as those of the padded array: `x[..., 1:3]`, `x[:, :, 0]` pick features and keep
+        the rows; `x[:, 1:]` slices every row, `x[:, 0]` and `x[:, -1]` are the first and the last step of
+        each. The steps of a row of rows are a Ragged themselves.
         """
         if isinstance(item, int | np.integer):
             row = operator.index(item)
@@ -545,15 +531,8 @@ class Ragged:
                 )
             row %= len(self)
             return self.values[int(self.rows.row_splits[row]) : int(self.rows.row_splits[row + 1])]
-        if isinstance(item, tuple):
-            raise MaskError(
-                explain(
-                    "Ragged[...]",
-                    expected="rows only",
-                    got=f"{len(item)} indices",
-                    fix="x.with_values(x.values[:, i]) for a feature, padless.row_last(x) for the last step",
-                )
-            )
+        if item is Ellipsis or isinstance(item, tuple):
+            return _picked(self, item if isinstance(item, tuple) else (item,))
         if isinstance(item, slice):
             chosen = np.arange(len(self))[item]
         else:
@@ -575,116 +554,20 @@ class Ragged:
 
     # ---- operators keep the rows
 
-    def _operate(self, name: str, function: Callable[[Any, Any], Any], other: Any, swap: bool = False) -> Ragged:
-        if isinstance(other, Ragged):
-            require_same_rows(f"operator {name}", self, other)
-            if other.values.ndim != self.values.ndim:  # (N,) beside (N, D) would broadcast where N happens to be D
-                raise ShapeError(
-                    explain(
-                        f"operator {name}",
-                        expected="steps of as many axes on both sides",
-                        got=f"{self!r} and {other!r}",
-                        fix="x.with_values(x.values[:, None]) beside features",
-                    )
-                )
-            right = other.values
-        elif getattr(other, "ndim", 0) == 0 and not isinstance(other, list | tuple | str):
-            # NumPy's numbers are plain ones here: other frameworks' arrays do not know them.
-            right = other.item() if isinstance(other, np.generic | np.ndarray) else other
+    def _operate(self, sign: str, other: Any, swap: bool = False) -> Ragged:
+        where = f"operator {sign}"
+        function = OPERATORS[sign][1]
+        if sign == "@":
+            right = matrix_beside(where, self, other, swap)
         else:
-            shape = tuple(getattr(other, "shape", ())) or f"a {type(other).__name__}"
-            raise MaskError(
-                explain(
-                    f"operator {name}",
-                    expected="a number or a Ragged with the same rows",
-                    got=f"{shape} beside {self!r}",
-                    fix="padless.spread(other, x) gives each row's entry to all its steps; "
-                    "x.with_values(x.values + other) for one entry per feature or per packed step",
-                )
-            )
+            right = beside(where, self, other)
         return self.with_values(function(right, self.values) if swap else function(self.values, right))
 
-    def __add__(self, other: Any) -> Ragged:
-        return self._operate("+", operator.add, other)
-
-    def __radd__(self, other: Any) -> Ragged:
-        return self._operate("+", operator.add, other, swap=True)
-
-    def __sub__(self, other: Any) -> Ragged:
-        return self._operate("-", operator.sub, other)
-
-    def __rsub__(self, other: Any) -> Ragged:
-        return self._operate("-", operator.sub, other, swap=True)
-
-    def __mul__(self, other: Any) -> Ragged:
-        return self._operate("*", operator.mul, other)
-
-    def __rmul__(self, other: Any) -> Ragged:
-        return self._operate("*", operator.mul, other, swap=True)
-
-    def __truediv__(self, other: Any) -> Ragged:
-        return self._operate("/", operator.truediv, other)
-
-    def __rtruediv__(self, other: Any) -> Ragged:
-        return self._operate("/", operator.truediv, other, swap=True)
-
-    def __floordiv__(self, other: Any) -> Ragged:
-        return self._operate("//", operator.floordiv, other)
-
-    def __rfloordiv__(self, other: Any) -> Ragged:
-        return self._operate("//", operator.floordiv, other, swap=True)
-
-    def __mod__(self, other: Any) -> Ragged:
-        return self._operate("%", operator.mod, other)
-
-    def __pow__(self, other: Any) -> Ragged:
-        return self._operate("**", operator.pow, other)
-
-    def __rpow__(self, other: Any) -> Ragged:
-        return self._operate("**", operator.pow, other, swap=True)
-
-    def __and__(self, other: Any) -> Ragged:
-        return self._operate("&", operator.and_, other)
-
-    def __or__(self, other: Any) -> Ragged:
-        return self._operate("|", operator.or_, other)
-
-    def __lt__(self, other: Any) -> Ragged:
-        return self._operate("<", operator.lt, other)
-
-    def __le__(self, other: Any) -> Ragged:
-        return self._operate("<=", operator.le, other)
-
-    def __gt__(self, other: Any) -> Ragged:
-        return self._operate(">", operator.gt, other)
-
-    def __ge__(self, other: Any) -> Ragged:
-        return self._operate(">=", operator.ge, other)
+    def _alone(self, name: str, function: Callable[[Any], Any]) -> Ragged:
+        return self.with_values(function(self.values))
 
     def __eq__(self, other: object) -> Any:
-        return self._operate("==", operator.eq, other)
-
-    def __ne__(self, other: object) -> Any:
-        return self._operate("!=", operator.ne, other)
-
-    def __matmul__(self, other: Any) -> Ragged:
-        """Every step times a (D, E) matrix."""
-        if isinstance(other, Ragged) or getattr(other, "ndim", 0) not in (1, 2):
-            raise MaskError(
-                explain(
-                    "operator @", expected="a (D, E) matrix on the right", got=repr(other), fix="x @ kernel, per step"
-                )
-            )
-        return self.with_values(self.values @ other)
-
-    def __neg__(self) -> Ragged:
-        return self.with_values(-self.values)
-
-    def __abs__(self) -> Ragged:
-        return self.with_values(abs(self.values))
-
-    def __invert__(self) -> Ragged:
-        return self.with_values(~self.values)
+        return self._operate("==", other)
 
     # ---- never dense by accident
 
@@ -702,30 +585,23 @@ class Ragged:
     # JAX function of a Ragged raises its own TypeError, which names the class.
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        # NumPy numbers and arrays on the left of an operator come here: numbers are fine, arrays are refused there.
-        if method == "__call__" and ufunc.__name__ in _UFUNCS and len(inputs) == 2 and not kwargs:
+        # NumPy numbers and arrays on the left of an operator come here.
+        sign = sign_of_ufunc(ufunc.__name__) if method == "__call__" and len(inputs) == 2 and not kwargs else None
+        if sign is not None:
             left, right = inputs
-            function = _UFUNCS[ufunc.__name__]
             if isinstance(left, Ragged):
-                return left._operate(ufunc.__name__, function, right)
-            if isinstance(right, Ragged):
-                return right._operate(ufunc.__name__, function, left, swap=True)
+                return left._operate(sign, right)
+            return right._operate(sign, left, swap=True)
         return _never_dense(f"numpy.{ufunc.__name__} of a Ragged")
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(function, "__name__", str(function)).strip("_")
-        # tensor + ragged arrives here first; a tensor that holds one number is a number.
-        if (
-            len(args) == 2
-            and not kwargs
-            and isinstance(args[1], cls)
-            and name in ("add", "sub", "mul", "radd", "rmul", "rsub")
-        ):
-            left, right = args
-            function = {"a": operator.add, "s": operator.sub, "m": operator.mul}[name.removeprefix("r")[0]]
-            return right._operate(name, function, left, swap=not name.startswith("r"))
-        return _never_dense(f"torch {name} of a Ragged")
+        name = getattr(function, "__name__", str(function))
+        # tensor + ragged arrives here first.
+        known = torch_operator(name) if len(args) == 2 and not kwargs and isinstance(args[1], cls) else None
+        if known is not None:
+            return args[1]._operate(known[0], args[0], swap=not known[1])
+        return _never_dense(f"torch {name.strip('_')} of a Ragged")
 
     def __reduce__(self) -> tuple[Any, ...]:
         if isinstance(self.values, Ragged):
@@ -831,6 +707,224 @@ def require_same_rows(where: str, one: Ragged, other: Ragged) -> None:
     if isinstance(one.values, Ragged) and isinstance(other.values, Ragged):
         with naming_outer_rows(one.rows):
             require_same_rows(where, one.values, other.values)
+
+
+def _picked(x: Ragged, items: tuple[Any, ...]) -> Any:
+    """What several indices pick, counted as in the padded array."""
+    rows, time, *features = spelled_out(items, x.ndim)
+    if rows is None or time is None or isinstance(rows, int | np.integer):
+        raise MaskError(
+            explain(
+                f"Ragged[{_shown(items)}]",
+                expected="rows only, or indices that keep the axes of batch and time: x[:, :, i], x[..., i:j]",
+                got=f"{len(items)} indices",
+                fix="x[..., i], which is x.with_values(x.values[:, i]), for a feature; padless.row_last(x), or "
+                "x[:, -1], for the last step of each row; x[i][j] for a step of one",
+            )
+        )
+    if not _is_whole(rows):
+        x = x[rows]
+    whole: tuple[Any, ...] = (slice(None),)
+    if isinstance(x.values, Ragged) and _is_whole(time):
+        return x.with_values(x.values[(*whole, *features)])
+    if _is_whole(time):
+        return x.with_values(index(x.values, (*whole, *features)))
+    owner = backends.of(x.values)
+    if isinstance(time, slice) and (time.start, time.stop, time.step) == (None, None, -1):
+        taken = owner.xp.take(x.values, owner.index(x.rows, "reverse_index"), axis=0)
+        return x.with_values(index(taken, (*whole, *features)))
+    if isinstance(time, slice) and (time.step or 1) > 0:
+        from padless.row_ops import row_slice
+
+        taken = row_slice(x, time.start, time.stop, time.step)
+        return taken.with_values(index(taken.values, (*whole, *features)))
+    if isinstance(time, int | np.integer) and time in (0, -1):
+        ends = owner.index(x.rows, "last_index" if time else "first_index")
+        return index(owner.take_or(x.values, ends, 0), (*whole, *features))
+    raise MaskError(
+        explain(
+            f"Ragged[{_shown(items)}]",
+            expected="a slice of every row (1:, :-1, ::-1), its first step (0) or its last (-1) as second index",
+            got=_shown((time,)),
+            fix="x[:, ::2], for example; x[i][j] gives a step of one row",
+        )
+    )
+
+
+def spelled_out(items: tuple[Any, ...], axes: int) -> list[Any]:
+    """Indices with one for each axis in place of an ellipsis and of those that were left out.
+
+    Args:
+        items: as between brackets.
+        axes: of what they are for.
+
+    Returns:
+        The indices; each None among them is a new axis.
+
+    Raises:
+        ShapeError: when there are more than axes.
+
+    Example:
+        >>> spelled_out((..., 0), 3)
+        [slice(None, None, None), slice(None, None, None), 0]
+    """
+    used = sum(item is not None and item is not Ellipsis for item in items)
+    if used > axes or sum(item is Ellipsis for item in items) > 1:
+        raise ShapeError(
+            explain(f"x[{_shown(items)}]", expected=f"at most {axes} indices", got=str(used), fix="x[..., 0]")
+        )
+    at = next((n for n, item in enumerate(items) if item is Ellipsis), len(items))
+    return [*items[:at], *[slice(None)] * (axes - used), *items[at + 1 :]]
+
+
+def index(x: Array, items: tuple[Any, ...]) -> Array:
+    """Index an array of any backend, lists and slices backwards included.
+
+    Args:
+        x: the array.
+        items: numbers, slices, lists or arrays of numbers, None and Ellipsis.
+
+    Returns:
+        What they pick.
+
+    Example:
+        >>> import numpy as np
+        >>> index(np.arange(4), (slice(None, None, -2),)).tolist()
+        [3, 1]
+    """
+    owner = backends.of(x)
+    made: list[Any] = []
+    at = 0
+    for item in spelled_out(items, x.ndim):
+        if isinstance(item, list | tuple):
+            item = np.asarray(item, np.int64 if not item else None)
+        if isinstance(item, slice) and (item.step or 1) < 0:
+            item = np.arange(x.shape[at])[item]
+        made.append(owner.asarray(item) if isinstance(item, np.ndarray) else item)
+        at += item is not None
+    return x[tuple(made)]
+
+
+def _is_whole(item: Any) -> bool:
+    return isinstance(item, slice) and (item.start, item.stop, item.step) == (None, None, None)
+
+
+def _shown(items: tuple[Any, ...]) -> str:
+    def one(item: Any) -> str:
+        if isinstance(item, slice):
+            ends = ":".join("" if end is None else str(end) for end in (item.start, item.stop))
+            return ends if item.step is None else f"{ends}:{item.step}"
+        return "..." if item is Ellipsis else str(item)
+
+    return ", ".join(map(one, items))
+
+
+def beside(where: str, x: Ragged, other: Any) -> Array:
+    """What stands beside the packed steps of a value in an operation element by element.
+
+    Arrays broadcast as beside the padded array (B, T, D): from the right, and over the features alone.
+
+    Args:
+        where: the operation, for errors.
+        x: (B, None, ...).
+        other: a Ragged with the same rows, a number, or an array with an entry for each feature.
+
+    Returns:
+        (N, ...) steps, a number, or an array of the features.
+
+    Raises:
+        DataError: when the rows are others.
+        ShapeError: when steps have another number of axes.
+        MaskError: when an array would reach over time or the batch.
+
+    Example:
+        >>> import numpy as np
+        >>> x = Ragged.from_list([[[1, 2]], [[3, 4], [5, 6]]])
+        >>> (x * np.array([1, 10])).to_list()
+        [[[1, 20]], [[3, 40], [5, 60]]]
+    """
+    if isinstance(other, Ragged):
+        require_same_rows(where, x, other)
+        if other.values.ndim != x.values.ndim:  # (N,) beside (N, D) would broadcast where N happens to be D
+            raise ShapeError(
+                explain(
+                    where,
+                    expected="steps of as many axes on both sides",
+                    got=f"{x!r} and {other!r}",
+                    fix="x.with_values(x.values[:, None]) beside features",
+                )
+            )
+        return other.values
+    shape = getattr(other, "shape", None)
+    if not shape and not isinstance(other, list | tuple | str):
+        # NumPy's numbers are plain ones here: other frameworks' arrays do not know them.
+        return other.item() if isinstance(other, np.generic | np.ndarray) else other
+    if isinstance(x.values, Ragged):
+        beside(where, x.values, other)
+        return other  # for the operator of the inner rows
+    own = tuple(x.values.shape[1:])
+    if shape is not None:
+        given = tuple(shape)
+        while len(given) > len(own) and given[0] == 1:
+            given = given[1:]
+        pairs = zip(given[::-1], own[::-1], strict=False)
+        if len(given) <= len(own) and all(a == b or 1 in (a, b) for a, b in pairs):
+            owner = backends.of(x.values)
+            array = like_values(owner, other, x.values)
+            return array if len(given) == len(shape) else owner.xp.reshape(array, given)
+    raise MaskError(
+        explain(
+            where,
+            expected="a number or a Ragged with the same rows, or an array with an entry for each feature",
+            got=f"{tuple(shape) if shape else f'a {type(other).__name__}'} beside {x!r}",
+            fix="padless.spread(other, x) gives each row's entry to all its steps; "
+            "x.with_values(x.values + other) for one entry per packed step",
+        )
+    )
+
+
+def matrix_beside(where: str, x: Ragged, other: Any, swap: bool = False) -> Array:
+    """What every step of a value is multiplied by: a matrix (D, E) or a vector (D,), or a matrix of the same step.
+
+    Args:
+        where: the operation, for errors.
+        x: (B, None, ..., D).
+        other: what stands beside it.
+        swap: whether it stands on the left.
+
+    Returns:
+        The array.
+
+    Raises:
+        MaskError: when it is anything else.
+    """
+    axes = x.values.ndim - 1
+    if isinstance(x.values, Ragged) and not isinstance(other, Ragged):
+        return other  # for the operator of the inner rows
+    if isinstance(other, Ragged):
+        if axes > 1 and other.values.ndim > 2:
+            require_same_rows(where, x, other)
+            return other.values
+    elif (axes > 1 and getattr(other, "ndim", 0) == 2) or (not swap and axes and getattr(other, "ndim", 0) in (1, 2)):
+        return like_values(backends.of(x.values), other, x.values)
+    raise MaskError(
+        explain(
+            where,
+            expected="a (D, E) matrix on the right, for every step, or a matrix per step on both sides",
+            got=f"{other!r} on the {'left' if swap else 'right'} of {x!r}",
+            fix="x @ kernel; ops.einsum('btd,btd->bt', x, y) for a product of steps of the same rows; "
+            "layers.Attention() lets the steps of a row meet each other",
+        )
+    )
+
+
+def like_values(owner: Any, other: Any, values: Array) -> Array:
+    """An array of the backend of others, in their precision if it comes from the host."""
+    if owner.is_array(other):
+        return other
+    host = backends.of(other).to_host(other)
+    kind = owner.dtype_name(values)
+    return owner.asarray(host, kind if host.dtype.kind == "f" and kind.startswith(("float", "bfloat")) else None)
 
 
 def _is_foreign(row: Any) -> bool:

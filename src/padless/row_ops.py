@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from padless import backends
 from padless.errors import ArgumentError, DataError, ShapeError, explain
@@ -11,8 +12,29 @@ from padless.lengths import Behind, Derivation, Slice
 from padless.ragged import Ragged
 
 Array = Any
+F = TypeVar("F", bound=Callable[..., Any])
+ROW_OPS: dict[str, Callable[..., Any]] = {}
+"""The functions of this file by name."""
 
 
+def _of_symbols_too(function: F) -> F:
+    """The same function; where a symbol is given, it becomes a step of the graph."""
+    ROW_OPS[function.__name__] = function
+
+    @functools.wraps(function)
+    def chosen(*args: Any, **kwargs: Any) -> Any:
+        from padless.spec import Symbol
+
+        if any(isinstance(value, Symbol) for value in (*args, *kwargs.values())):
+            from padless.operation import Operation
+
+            return Operation(function.__name__)(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return chosen  # type: ignore[return-value]
+
+
+@_of_symbols_too
 def row_sum(x: Ragged) -> Array:
     """Sum the steps of each row.
 
@@ -29,6 +51,7 @@ def row_sum(x: Ragged) -> Array:
     return backends.of(x.values).segment_sum(x.values, x.rows)
 
 
+@_of_symbols_too
 def row_mean(x: Ragged) -> Array:
     """Average the steps of each row.
 
@@ -48,6 +71,7 @@ def row_mean(x: Ragged) -> Array:
     return owner.segment_sum(x.values, x.rows) / xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
 
 
+@_of_symbols_too
 def row_max(x: Ragged) -> Array:
     """Take the largest step of each row, feature by feature.
 
@@ -64,6 +88,7 @@ def row_max(x: Ragged) -> Array:
     return backends.of(x.values).segment_max(x.values, x.rows)
 
 
+@_of_symbols_too
 def row_first(x: Ragged) -> Array:
     """Take the first step of each row.
 
@@ -81,6 +106,7 @@ def row_first(x: Ragged) -> Array:
     return owner.take_or(x.values, owner.index(x.rows, "first_index"), 0)
 
 
+@_of_symbols_too
 def row_last(x: Ragged) -> Array:
     """Take the last step of each row.
 
@@ -165,6 +191,7 @@ def row_concat(parts: Sequence[Ragged]) -> Ragged:
     return derived(first, Behind(), *others) if others else first
 
 
+@_of_symbols_too
 def row_slice(x: Ragged, start: int | None = None, stop: int | None = None, step: int | None = None) -> Ragged:
     """Take some steps of each row, as Python slices a list: `row[start:stop:step]`.
 
@@ -192,6 +219,7 @@ def row_slice(x: Ragged, start: int | None = None, stop: int | None = None, step
     return derived(x, Slice(start or 0, stop, step or 1))
 
 
+@_of_symbols_too
 def row_reverse(x: Ragged) -> Ragged:
     """Reverse the order of the steps of each row.
 
@@ -209,6 +237,7 @@ def row_reverse(x: Ragged) -> Ragged:
     return x.with_values(owner.xp.take(x.values, owner.index(x.rows, "reverse_index"), axis=0))
 
 
+@_of_symbols_too
 def spread(x: Array, like: Ragged) -> Ragged:
     """Give each row's entry to all steps of the row.
 

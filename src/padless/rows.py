@@ -242,6 +242,11 @@ class RowPartition:
         """How many rows, from the first, are real: all, but where rows fill a batch up to a size (backends/jax)."""
         return self.nrows
 
+    @property
+    def known(self) -> bool:
+        """Whether the lengths of rows can be looked at: always, but inside of a compiled step (backends/jax)."""
+        return True
+
     @cached_property
     def nvals(self) -> int:
         """N, the number of live steps of all rows."""
@@ -665,7 +670,9 @@ def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> No
     if one.same_steps(other):
         return
     row = None
-    if one.nrows != other.nrows:
+    if not (one.known and other.known):
+        first = "they come from different inputs, or were changed in different ways"
+    elif one.nrows != other.nrows:
         first = f"{one.nrows} rows against {other.nrows}"
     elif (one.row_lengths != other.row_lengths).any():
         row = int(np.nonzero(one.row_lengths != other.row_lengths)[0][0])
@@ -679,4 +686,6 @@ def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> No
         got=f"{one!r} and {other!r}: {first}",
         fix="make both from the same row_splits, or pool one of them first",
     )
-    raise DataError(text) if row is None else RowError(text, row)
+    wrong = DataError(text) if row is None else RowError(text, row)
+    wrong.partitions = (one, other)
+    raise wrong

@@ -25,6 +25,8 @@ _MODULES = (
     "padless.layers", "padless.model", "padless.initializers", "padless.regularizers", "padless.constraints",
     "padless.losses", "padless.metrics", "padless.optimizers", "padless.schedules", "padless.activations",
 )  # fmt: skip
+_FUNCTIONS = ("padless.ops", "padless.row_ops", "padless.operation")
+"""What else is found in files; names in these modules are free for what users register."""
 _custom: dict[str, Any] = {}
 
 
@@ -91,6 +93,10 @@ def serialize(value: Any) -> Any:
             "class_name": "__array__",
             "config": {"value": value.tolist(), "dtype": str(value.dtype)},
         }
+    if isinstance(value, slice):
+        return {"module": None, "class_name": "__slice__", "config": [value.start, value.stop, value.step]}
+    if value is Ellipsis:
+        return {"module": None, "class_name": "__ellipsis__", "config": None}
     if isinstance(value, list | tuple):
         return [serialize(item) for item in value]
     if isinstance(value, dict):
@@ -131,6 +137,10 @@ def deserialize(value: Any) -> Any:
     module, name, config = value["module"], value["class_name"], value["config"]
     if name == "__array__":
         return np.array(config["value"], dtype=config["dtype"])
+    if name == "__slice__":
+        return slice(*config)
+    if name == "__ellipsis__":
+        return ...
     if name == "__input__":
         from padless.graph import Input
 
@@ -146,12 +156,15 @@ def deserialize(value: Any) -> Any:
 
 def _module_of(kind: Any) -> str | None:
     """The public module that has a class or function of padless; None for anything else."""
-    return next((m for m in _MODULES if getattr(importlib.import_module(m), kind.__name__, None) is kind), None)
+    modules = (*_MODULES, *_FUNCTIONS)
+    return next((m for m in modules if getattr(importlib.import_module(m), kind.__name__, None) is kind), None)
 
 
 def _known(module: str | None, name: str) -> Any:
     # Only these modules, whatever a file says, and only what is padless's own in them.
-    found = _custom.get(name) if module is None else _built_in(name, [m for m in _MODULES if m == module])
+    found = (
+        _custom.get(name) if module is None else _built_in(name, [module] if module in (*_MODULES, *_FUNCTIONS) else [])
+    )
     if found is None:
         raise ArgumentError(
             explain(
@@ -195,17 +208,23 @@ def graph_config(model: Functional) -> dict[str, Any]:
     calls = []
     for at, node in enumerate(model._nodes):
         args, kwargs = replace(node.arguments, lambda symbol: refs[id(symbol)])
-        calls.append({"layer": model._layers.index(node.layer), "args": serialize(args), "kwargs": serialize(kwargs)})
+        made = {"layer": model._layers.index(node.layer), "args": serialize(args), "kwargs": serialize(kwargs)}
+        calls.append(made if node.training is None else {**made, "training": node.training})
         for part, symbol in enumerate(symbols_in(node.outputs)):
             refs[id(symbol)] = {"__symbol__": [at, part]}
     return {
         "name": model.name,
         "inputs": [input_config(symbol) for symbol in model.inputs],
+        "like": [_place_among(model.inputs, symbol.like) for symbol in model.inputs],
         "layers": [serialize(layer) for layer in model._layers],
         "calls": calls,
         "input_tree": serialize(replace(model._input_tree, lambda symbol: refs[id(symbol)])),
         "output_tree": serialize(replace(model._output_tree, lambda symbol: refs[id(symbol)])),
     }
+
+
+def _place_among(symbols: list[Symbol], one: Symbol | None) -> int | None:
+    return next((at for at, symbol in enumerate(symbols) if symbol is one), None)
 
 
 def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Functional:
@@ -218,9 +237,12 @@ def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Function
     Returns:
         The model, built.
     """
-    from padless.graph import symbols_in
+    from padless.graph import stand_like, symbols_in
 
-    inputs = [deserialize(symbol) for symbol in config["inputs"]]
+    inputs: list[Symbol] = [deserialize(symbol) for symbol in config["inputs"]]
+    for symbol, at in zip(inputs, config.get("like", []), strict=False):
+        if at is not None:
+            stand_like(symbol, inputs[at])
     layers: list[Layer] = [deserialize(layer) for layer in config["layers"]]
     outputs: list[list[Symbol]] = []
 
@@ -229,11 +251,14 @@ def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Function
             if set(tree) == {"__symbol__"}:
                 source, part = tree["__symbol__"]
                 return inputs[part] if source == "input" else outputs[source][part]
+            if set(tree) == {"module", "class_name", "config"}:
+                return deserialize(tree)
             return {key: resolve(item) for key, item in tree.items()}
         return [resolve(item) for item in tree] if isinstance(tree, list) else tree
 
     for call in config["calls"]:
-        made = layers[call["layer"]](*resolve(call["args"]), **resolve(call["kwargs"]))
+        named = {} if call.get("training") is None else {"training": call["training"]}
+        made = layers[call["layer"]](*resolve(call["args"]), **resolve(call["kwargs"]), **named)
         outputs.append(symbols_in(made))
     return cls(resolve(config["input_tree"]), resolve(config["output_tree"]), name=config["name"])
 
@@ -307,12 +332,31 @@ def save_model(model: Model, path: Any) -> None:
     """
     model.require_built()
     config: dict[str, Any] = {"model": serialize(model), "compile": None}
-    spec = model._first_spec
-    if spec is not None and not isinstance(spec, list):
-        config["input"] = {"shape": list(spec), "dtype": spec.dtype, "ragged": spec.ragged}
+    if model._first_spec is not None:
+        config["input"] = _spec_config(model._first_spec)
     if model.compiled:
         config["compile"] = serialize(model.compile_arguments)
     _write(path, model.state_dict(), {"format": _FORMAT, "config": json.dumps(config)})
+
+
+def _spec_config(spec: Any) -> Any:
+    """What is known of the input of a model: of one, or of several in a list or dict."""
+    if isinstance(spec, list):
+        return [_spec_config(one) for one in spec]
+    if isinstance(spec, dict):
+        return {"named": {key: _spec_config(one) for key, one in spec.items()}}
+    return {"shape": list(spec), "dtype": spec.dtype, "ragged": spec.ragged}
+
+
+def _standin_of(config: Any) -> Any:
+    """A tiny input for a model, by what `_spec_config` wrote."""
+    from padless.spec import Spec
+
+    if isinstance(config, list):
+        return tuple(_standin_of(one) for one in config)
+    if "named" in config:
+        return {key: _standin_of(one) for key, one in config["named"].items()}
+    return Spec(tuple(config["shape"]), config["dtype"], ragged=config["ragged"]).standin()
 
 
 def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
@@ -350,10 +394,7 @@ def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile:
         _custom.clear()
         _custom.update(before)
     if not model.built and "input" in config:
-        from padless.graph import standin
-
-        first = config["input"]
-        model.trace(standin(tuple(first["shape"][1:]), first["dtype"], ragged=first["ragged"]))
+        model.trace(_standin_of(config["input"]))
     model.load_state_dict(arrays)
     if compile and arguments is not None:
         model.compile(**arguments)

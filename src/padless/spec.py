@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from padless import backends
-from padless.errors import PadlessError, explain
+from padless.errors import MaskError, PadlessError, explain
+from padless.operators import OPERATORS, Operators, torch_operator
 from padless.ragged import Ragged
 
 if TYPE_CHECKING:
@@ -51,8 +53,14 @@ class Spec(tuple[int | None, ...]):
         if isinstance(value, Ragged):
             flat = value.flat_values
             return cls((None, *value.shape[1:]), backends.of(flat).dtype_name(flat), ragged=True)
-        shape = (None, *(int(n) for n in value.shape[1:]))
+        shape = (None, *(int(n) for n in value.shape[1:])) if len(value.shape) else ()
         return cls(shape, backends.of(value).dtype_name(value), ragged=False)
+
+    def standin(self) -> Any:
+        """A tiny value of this shape and dtype."""
+        from padless.graph import standin
+
+        return standin(tuple(self)[1:], self.dtype, ragged=self.ragged)
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -86,7 +94,7 @@ _SYMBOL_FIX = (
 )
 
 
-class Symbol:
+class Symbol(Operators):
     """A value of a functional model before there is data: shape, dtype and rows, but no numbers.
 
     Args:
@@ -99,6 +107,8 @@ class Symbol:
     """
 
     __array_ufunc__ = None
+    # Symbols are compared by which they are, as Keras's: ops.equal(a, b) compares what they stand for.
+    __hash__ = object.__hash__
 
     def __init__(self, standin: Any, node: Node | None = None, index: int = 0, name: str = "") -> None:
         self.standin = standin
@@ -125,14 +135,38 @@ class Symbol:
         """Name of the dtype."""
         return self.spec.dtype
 
-    def __add__(self, other: Any) -> Any:
-        from padless.layers.merging import Add
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-        if not isinstance(other, Symbol):
-            self._refuse("adding a constant")
-        return Add()([self, other])
+    def _operate(self, sign: str, other: Any, swap: bool = False) -> Any:
+        from padless.operation import Operation
 
-    __radd__ = __add__
+        if isinstance(other, str | bytes | dict | set) or other is None:
+            self._refuse(f"operator {sign} with a {type(other).__name__}")
+        function = Operation(OPERATORS[sign][0])
+        return function(other, self) if swap else function(self, other)
+
+    def _alone(self, name: str, function: Callable[[Any], Any]) -> Any:
+        from padless.operation import Operation
+
+        return Operation(name)(self)
+
+    def __getitem__(self, item: Any) -> Any:
+        """Pick features, or the first or last step: `x[..., 1:3]`, `x[:, -1]`; batch and rows stay as they are."""
+        from padless.operation import Operation
+
+        items = item if isinstance(item, tuple) else (item,)
+        first = items[0] if items else None
+        if first is not Ellipsis and not (isinstance(first, slice) and first == slice(None)):
+            raise MaskError(
+                explain(
+                    f"{self!r}[{', '.join(map(str, items))}]",
+                    expected="all rows of the batch, which are not known before there is one: x[:, ...] or x[..., i]",
+                    got=f"{first!r} as first index",
+                    fix="x[..., 1:3] for features, x[:, -1] for the last step of each row",
+                )
+            )
+        return Operation("get_item")(self, *items)
 
     def _refuse(self, what: str) -> NoReturn:
         raise PadlessError(explain(f"{what}: {self!r}", expected="data", got="a symbol", fix=_SYMBOL_FIX))
@@ -157,7 +191,11 @@ class Symbol:
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        next(arg for arg in args if isinstance(arg, cls))._refuse(f"torch {getattr(function, '__name__', function)}")
+        name = getattr(function, "__name__", str(function))
+        known = torch_operator(name) if len(args) == 2 and not kwargs and isinstance(args[1], cls) else None
+        if known is not None:
+            return args[1]._operate(known[0], args[0], swap=not known[1])
+        next(arg for arg in args if isinstance(arg, cls))._refuse(f"torch {name}")
 
     def __repr__(self) -> str:
         rows = ", rows" if self.must_be_ragged or self.spec.ragged else ""

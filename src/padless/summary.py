@@ -24,9 +24,8 @@ def rows_word(layer: Layer, x: Any, y: Any) -> str:
     Returns:
         "enter", "kept", "change", "end", "inner end" for rows within rows, or "".
     """
-    y = y[0] if isinstance(y, list | tuple) else y
-    before = next((v for v in (x if isinstance(x, list | tuple) else [x]) if isinstance(v, Ragged)), None)
-    after = y if isinstance(y, Ragged) else None
+    before = next((v for v in _values(x) if isinstance(v, Ragged)), None)
+    after = next((v for v in _values(y)[:1] if isinstance(v, Ragged)), None)
     fewer = before is not None and after is not None and after.ragged_rank < before.ragged_rank
     if layer.makes_mask and after is not None and not fewer:
         return "enter"
@@ -45,17 +44,24 @@ def _same_rows(one: Ragged, other: Ragged) -> bool:
     return not isinstance(one.values, Ragged) or _same_rows(one.values, other.values)
 
 
+def _values(x: Any) -> list[Any]:
+    """One value or several, in lists, tuples and dicts, as a list."""
+    if isinstance(x, dict):
+        x = list(x.values())
+    return [v for part in x for v in _values(part)] if isinstance(x, list | tuple) else [x]
+
+
 def shape_text(value: Any) -> str:
     """Write the shape of a value, None for the batch and for an axis that varies.
 
     Args:
-        value: a Ragged, an array, or a list of these.
+        value: a Ragged, an array, or a list or dict of these.
 
     Returns:
         Such as "(None, None, 64)".
     """
-    if isinstance(value, list | tuple):
-        return ", ".join(shape_text(part) for part in value)
+    if isinstance(value, list | tuple | dict):
+        return ", ".join(shape_text(part) for part in _values(value))
     shape = (None, *value.shape[1:])
     return "(" + ", ".join(str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
 
@@ -89,7 +95,8 @@ def summary_text(model: Model, value: Any, line_length: int | None) -> str:
         ("Weights", "right"),
     ):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    table.add_row("input", shape_text(value), "if given" if isinstance(value, Ragged) else "", "")
+    with_rows = any(isinstance(one, Ragged) for one in _values(value))
+    table.add_row("input", shape_text(value), "if given" if with_rows else "", "")
     for layer in model.layers:
         shape, word = seen.get(id(layer), ("not called", ""))
         table.add_row(f"{layer.name} ({type(layer).__name__})", shape, word, f"{layer.count_params():,}")

@@ -348,11 +348,62 @@ def test_other_rows_are_an_error_that_names_both(backend: str, function: Callabl
 def test_an_array_beside_rows_is_an_error(backend: str) -> None:
     x = ragged([2, 1], (3,))
     asarray = backends.current().asarray
-    for other in (asarray(np.ones(3)), asarray(np.ones((2, 3))), asarray(np.ones((3, 3))), [1.0, 2.0, 3.0]):
+    for other in (asarray(np.ones(2)), asarray(np.ones((2, 3))), asarray(np.ones((3, 3))), [1.0, 2.0, 3.0]):
         with pytest.raises(MaskError, match=r"padless\.spread"):
             x + other
         with pytest.raises(MaskError):
             other + x
+
+
+@pytest.mark.parametrize("function", [*ARITHMETIC, operator.lt], ids=lambda f: f.__name__)
+def test_an_array_with_an_entry_for_each_feature(backend: str, function: Callable[[Any, Any], Any]) -> None:
+    x = abs(ragged([2, 0, 1], (2, 3)))
+    asarray = backends.current().asarray
+    for shape in ((3,), (2, 3), (2, 1), (1, 1, 3), (1, 1, 2, 3)):
+        other = np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float32)
+        for array in (other, asarray(other)):
+            made = function(x, array)
+            assert made.rows is x.rows
+            features = other.reshape(other.shape[-2:])
+            np.testing.assert_allclose(host(made.values), function(host(x.values), features), rtol=1e-6)
+    made = np.ones(3) - x  # the host's float64 takes the precision of the values
+    assert made.values.dtype == x.values.dtype or backend == "numpy"
+
+
+def test_an_array_with_an_entry_for_each_number_is_refused(backend: str) -> None:
+    x = ragged([2, 1])  # (B, None): an array of one axis would lie along time
+    for count in (2, 3):
+        with pytest.raises(MaskError, match=r"an entry for each feature"):
+            x + np.ones(count)
+
+
+def test_indices_that_keep_the_rows(backend: str) -> None:
+    x = ragged([2, 0, 3], (4,))
+    values = host(x.values)
+    for item in (
+        (..., 1),
+        (..., slice(1, 3)),
+        (slice(None), slice(None), slice(None, None, -1)),
+        (slice(None), slice(None), [0, 2]),
+        (..., None),
+        (..., slice(0, 2), None),
+        ...,
+        (slice(None), slice(None)),
+    ):
+        made = x[item]
+        assert made.rows is x.rows
+        own = item if isinstance(item, tuple) else (item,)
+        own = own if own[:1] == (...,) else own[1:]
+        np.testing.assert_array_equal(host(made.values), values[own])
+    np.testing.assert_array_equal(host(x[:, -1]), np.stack([values[1], 0 * values[0], values[4]]))
+    np.testing.assert_array_equal(host(x[:, 0, 1:3]), np.stack([values[0], 0 * values[0], values[2]])[:, 1:3])
+    assert x[:, ::-1].to_list() == [row[::-1] for row in x.to_list()]
+    assert x[1:, :, 0].to_list() == [[], [row[0] for row in x.to_list()[2]]]
+    for item in ((slice(None), 1), (slice(None), slice(1, None)), (0, 1), (None, 0), (slice(None), None, 0)):
+        with pytest.raises(MaskError, match=r"Ragged\["):
+            x[item]
+    with pytest.raises(ShapeError, match="at most 3 indices"):
+        x[..., 0, 0, 0, 0]
 
 
 def test_steps_of_other_features_are_never_taken_for_features(backend: str) -> None:
@@ -380,7 +431,7 @@ def test_numpy_never_makes_it_dense(backend: str) -> None:
         lambda: np.stack([x, x]),
         lambda: np.where(x, 1, 2),
         lambda: np.matmul(np.ones((2, 3)), x),
-        lambda: np.ones(3) * x,
+        lambda: np.ones((2, 3)) * x,
         lambda: np.add(x, 1, out=np.zeros((3, 3), np.float32)),
     ]
     for attempt in attempts:
@@ -400,7 +451,7 @@ def test_torch_never_makes_it_dense() -> None:
         lambda: torch.stack([x, x]),
         lambda: torch.nn.functional.relu(x),
         lambda: torch.nn.Linear(3, 2)(x),
-        lambda: torch.ones(3) + x,
+        lambda: torch.ones(2, 3) + x,
         lambda: torch.add(x, x, alpha=2),
         lambda: torch.matmul(torch.ones(3, 3), x),
     ]
@@ -427,7 +478,7 @@ def test_jax_never_makes_it_dense() -> None:
     for attempt in attempts:
         with pytest.raises(TypeError, match="Ragged"):
             attempt()
-    for attempt in (lambda: jnp.asarray(x), lambda: jnp.ones(3) + x, lambda: jnp.zeros(3).at[0].set(x)):
+    for attempt in (lambda: jnp.asarray(x), lambda: jnp.ones((2, 3)) + x, lambda: jnp.zeros(3).at[0].set(x)):
         with pytest.raises(MaskError):
             attempt()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import array_api_compat.numpy as xp
@@ -37,6 +38,10 @@ class NumpyBackend(Backend):
 
     def random_uniform(self, seed: tuple[int, ...], shape: tuple[int, ...], dtype: str) -> Array:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed))).random(shape).astype(dtype)
+
+    def abstractly(self, function: Callable[[], Any]) -> Any:
+        with np.errstate(all="ignore"):  # what the numbers of a stand-in give means nothing
+            return function()
 
     def segment_sum(self, values: Array, rows: RowPartition) -> Array:
         full = rows.row_lengths > 0

@@ -29,13 +29,17 @@ from padless.layers.dropout import GaussianNoise as GaussianNoise
 from padless.layers.dropout import SpatialDropout1D as SpatialDropout1D
 from padless.layers.dropout import SpatialDropout2D as SpatialDropout2D
 from padless.layers.dropout import SpatialDropout3D as SpatialDropout3D
+from padless.layers.einsum import EinsumDense as EinsumDense
 from padless.layers.embedding import Embedding as Embedding
 from padless.layers.embedding import ReversibleEmbedding as ReversibleEmbedding
+from padless.layers.functions import Identity as Identity
+from padless.layers.functions import Lambda as Lambda
 from padless.layers.masking import Masking as Masking
 from padless.layers.masking import Unmask as Unmask
 from padless.layers.merging import Add as Add
 from padless.layers.merging import Average as Average
 from padless.layers.merging import Concatenate as Concatenate
+from padless.layers.merging import Dot as Dot
 from padless.layers.merging import Maximum as Maximum
 from padless.layers.merging import Minimum as Minimum
 from padless.layers.merging import Multiply as Multiply
@@ -43,6 +47,7 @@ from padless.layers.merging import Subtract as Subtract
 from padless.layers.merging import add as add
 from padless.layers.merging import average as average
 from padless.layers.merging import concatenate as concatenate
+from padless.layers.merging import dot as dot
 from padless.layers.merging import maximum as maximum
 from padless.layers.merging import minimum as minimum
 from padless.layers.merging import multiply as multiply
@@ -80,6 +85,10 @@ from padless.layers.rescaling import Normalization as Normalization
 from padless.layers.rescaling import Rescaling as Rescaling
 from padless.layers.reshaping import Cropping1D as Cropping1D
 from padless.layers.reshaping import Flatten as Flatten
+from padless.layers.reshaping import Permute as Permute
+from padless.layers.reshaping import RepeatVector as RepeatVector
+from padless.layers.reshaping import Reshape as Reshape
+from padless.layers.reshaping import Spread as Spread
 from padless.layers.reshaping import TimeSlice as TimeSlice
 from padless.layers.reshaping import UpSampling1D as UpSampling1D
 from padless.layers.reshaping import ZeroPadding1D as ZeroPadding1D

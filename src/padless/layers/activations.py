@@ -7,7 +7,8 @@ from typing import Any
 from padless import activations, constraints, initializers, regularizers
 from padless.errors import ArgumentError, MaskError, explain
 from padless.layer import Array, Layer
-from padless.layers.arguments import refuse_time, trailing_axes
+from padless.layers.arguments import trailing_axes
+from padless.ops.reductions import softmax as softmax
 from padless.ragged import Ragged
 from padless.spec import Spec
 
@@ -256,22 +257,25 @@ class PReLU(Layer):
 
 
 class Softmax(Layer):
-    """Turn the features of every step into numbers from 0 to 1 that sum to 1.
+    """Turn the features of every step, or the steps of every row, into numbers from 0 to 1 that sum to 1.
 
     Args:
-        axis: the axis that sums to 1, or several, counted as in Keras; on rows, features only.
+        axis: the axis that sums to 1, or several, counted as in Keras; 1 is time, and on rows the steps of each row.
         **kwargs: name, dtype.
 
     Shapes:
-        Any; the output has that of the input.
+        Any; the output has that of the input. In a call, `mask` may have the shape of an array: True where an entry
+        takes part; the others give 0.
 
     Raises:
-        MaskError: when rows come and `axis` is time.
+        ArgumentError: when `axis` is the batch.
 
     Example:
         >>> import numpy as np, padless
         >>> Softmax()(padless.Ragged.from_list([np.zeros((1, 2)), np.zeros((2, 2))])).to_list()[0]
         [[0.5, 0.5]]
+        >>> Softmax(axis=1)(padless.Ragged.from_list([[0.0], [1.0, 1.0]])).to_list()
+        [[1.0], [0.5, 0.5]]
     """
 
     view = "steps"
@@ -289,9 +293,27 @@ class Softmax(Layer):
         """
         self._axes = trailing_axes(self.place, self.axis, spec)
 
+    def __call__(self, x: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+        """Call the layer.
+
+        Args:
+            x: as of every layer.
+            *args: as of every layer.
+            mask: as of every layer; or bools of the shape of x, an array, for each entry.
+            **kwargs: as of every layer.
+
+        Returns:
+            As of every layer.
+        """
+        if mask is None or getattr(mask, "ndim", 0) < 3:
+            return super().__call__(x, *args, mask=mask, **kwargs)
+        x, marks = self.backend.asarray(x), self.backend.asarray(mask) > 0.5
+        y = super().__call__(self.xp.where(marks, x, self.xp.full_like(x, float(self.xp.finfo(x.dtype).min))))
+        return self.xp.where(marks, y, self.xp.zeros_like(y))
+
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if isinstance(x, Ragged):
-            refuse_time(self.place, self.axis, self._axes, x.values.ndim)
+        if isinstance(x, Ragged) and -min(self._axes) >= x.values.ndim:
+            return softmax(x, self._axes)
         return super()._dispatch(x, args, kwargs)
 
     def call(self, x: Array) -> Array:
@@ -303,4 +325,4 @@ class Softmax(Layer):
         Returns:
             (N, ...).
         """
-        return activations.softmax(x, self._axes if len(self._axes) > 1 else self._axes[0])
+        return softmax(x, self._axes)

@@ -10,6 +10,8 @@ from padless.errors import ArgumentError, ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import trailing_axes
 from padless.lengths import Uniform
+from padless.ops.products import einsum_of
+from padless.ops.reductions import normalize
 from padless.ragged import Ragged
 from padless.row_ops import row_concat
 from padless.rows import RowPartition
@@ -281,6 +283,99 @@ class Concatenate(Layer):
         return Ragged(steps, rows.derived(Uniform(int(x.shape[1]))))
 
 
+class Dot(Layer):
+    """Multiply two values and sum over one axis of each, row by row.
+
+    On rows: over features, each step with its row's entry, as (B, None, D) and (B, D) give (B, None); over the time of
+    both, one result for each row, as (B, None, D) and (B, None, E) give (B, D, E) with axes=1. That all steps of one
+    meet all steps of the other has no place in rows: attention does that.
+
+    Args:
+        axes: the axis of both, or one of each in a tuple; counted with the batch, as 0.
+        normalize: whether to bring the values to length 1 along their axes first, which gives the cosine.
+        **kwargs: name, dtype.
+
+    Shapes:
+        a list of (B, ..., D, ...) and (B, ..., D, ...) to (B, the other axes of both); (B, D) and (B, D) to (B, 1).
+
+    Raises:
+        ArgumentError: when there are not two values, or axes are not numbers after the batch.
+        ShapeError: when sizes along the axes differ.
+        MaskError: when steps of rows would meet others than those of the same place.
+
+    Example:
+        >>> import numpy as np, padless
+        >>> x = padless.Ragged.from_list([np.ones((2, 3)), np.ones((1, 3))])
+        >>> Dot((2, 1))([x, np.array([[1.0, 0, 0], [1, 2, 3]])]).to_list()
+        [[1.0, 1.0], [6.0]]
+
+    Source: Keras 3.15.
+    """
+
+    view = "ragged"
+    merges = True
+    reads = "floats"
+
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        given = tuple(axes) if isinstance(axes, list | tuple) else (axes, axes)
+        if len(given) != 2 or any(isinstance(axis, bool) or not hasattr(axis, "__index__") for axis in given):
+            raise ArgumentError(
+                explain(f"{self.place}: axes", expected="a number, or two", got=repr(axes), fix="axes=(2, 1)")
+            )
+        self.axes = given
+        self.normalize = normalize
+
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.call(x)
+
+    def call(self, x: Sequence[Any]) -> Any:
+        """Multiply and sum.
+
+        Args:
+            x: two values, with rows or without.
+
+        Returns:
+            A Ragged, or an array (B, ...).
+        """
+        if len(x) != 2:
+            raise ArgumentError(explain(self.place, expected="two values", got=str(len(x)), fix="Dot(axes=1)([a, b])"))
+        at = [self._place_of(axis, value) for axis, value in zip(self.axes, x, strict=True)]
+        sizes = [value.shape[axis] for axis, value in zip(at, x, strict=True)]
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected="axes of one size",
+                    got=f"axes {self.axes} of {tuple(x[0].shape)} and {tuple(x[1].shape)}",
+                    fix="other axes, or layers.Dense(units) before it",
+                )
+            )
+        if self.normalize:
+            x = [normalize(value, axis=axis) for axis, value in zip(at, x, strict=True)]
+        y = einsum_of(self.place, self._equation(at, x), x)
+        return self.xp.expand_dims(y, axis=1) if not isinstance(y, Ragged) and y.ndim == 1 else y
+
+    def _place_of(self, axis: int, value: Any) -> int:
+        if value.ndim < 2 or not -value.ndim < axis < value.ndim or axis == 0:
+            raise ArgumentError(
+                explain(
+                    f"{self.place}: axes",
+                    expected=f"axes after the batch, of {tuple(value.shape)}",
+                    got=str(self.axes),
+                    fix="axes=-1 for the last of both",
+                )
+            )
+        return int(axis % value.ndim)
+
+    def _equation(self, at: Sequence[int], x: Sequence[Any]) -> str:
+        one = "a" + "bcdefghij"[: x[0].ndim - 1]
+        other = "a" + "klmnopqrs"[: x[1].ndim - 1]
+        other = other[: at[1]] + one[at[0]] + other[at[1] + 1 :]
+        rest = (one[: at[0]] + one[at[0] + 1 :]) + other[1:].replace(one[at[0]], "")
+        return f"{one},{other}->{rest}"
+
+
 def add(inputs: Sequence[Any], **kwargs: Any) -> Any:
     """Add several values: `Add()(inputs)`.
 
@@ -371,3 +466,17 @@ def concatenate(inputs: Sequence[Any], axis: int = -1, **kwargs: Any) -> Any:
         One value.
     """
     return Concatenate(axis, **kwargs)(inputs)
+
+
+def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs: Any) -> Any:
+    """Multiply two values and sum over one axis of each: `Dot(axes)(inputs)`.
+
+    Args:
+        inputs: the values.
+        axes: the axis of both, or one of each.
+        **kwargs: arguments of `Dot`.
+
+    Returns:
+        One value.
+    """
+    return Dot(axes, **kwargs)(inputs)

@@ -265,6 +265,11 @@ class TracedRows(RowPartition):
         """Not known here, and with it nothing that the host makes of it."""
         self._unknown("the lengths of rows")
 
+    @property
+    def known(self) -> bool:
+        """Not here."""
+        return False
+
     def _unknown(self, what: str) -> NoReturn:
         raise BackendError(
             explain(
