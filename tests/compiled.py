@@ -51,6 +51,19 @@ def run(layer: Layer, inputs: Sequence[Any], *, states: Sequence[Any] = ()) -> A
     return run_program(layer, inputs, states).result
 
 
+def run_forward(layer: Layer, inputs: Sequence[Any]) -> Any:
+    """As `run`, for a layer that has no gradients, since it gives whole numbers."""
+
+    def function(arrays: dict[str, Any], numbers: Any, batch: Any, live: Any) -> Any:
+        with substituted(layer, arrays), calling(live=live):
+            return {}, {}, call(layer, batch)
+
+    program = compiled(function, layer)
+    found = program({}, list(inputs), fits(inputs[0].rows.nrows, inputs[0].rows.nvals))[2]
+    assert program.compilations, "a layer was not compiled"
+    return found
+
+
 def run_padded(layer: Layer, arrays: Sequence[Any], mask: Any, *, states: Sequence[Any] = ()) -> Any:
     """Call a layer on padded arrays; where the backend compiles, rows are packed on the host before."""
     if not layer.backend.compiles:

@@ -120,8 +120,12 @@ class Model(Trainer, Layer):
         return given(0, x)
 
     def _ragged_rank(self, key: int | str) -> int | None:
-        spec = self._first_spec if self.built and not isinstance(self._first_spec, list) else None
-        return _varying(spec[1:]) if spec is not None and spec.ragged else None
+        spec = self._first_spec if self.built else None
+        if isinstance(spec, dict):
+            spec = spec.get(key)
+        elif isinstance(spec, list):
+            spec = spec[key] if isinstance(key, int) and key < len(spec) else None
+        return _varying(spec[1:]) if isinstance(spec, Spec) and spec.ragged else None
 
     def _prepared(self, x: Any) -> Any:
         return x

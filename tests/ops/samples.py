@@ -211,6 +211,8 @@ APART = {
     "reshape": "the shape of rows has None in it",
     "segment_sum": "of arrays alone",
     "segment_max": "of arrays alone",
-    **dict.fromkeys(("row_sum", "row_mean", "row_max", "row_first", "row_last", "row_reverse", "spread"), "tests/rows"),
+    **dict.fromkeys(
+        ("row_sum", "row_mean", "row_max", "row_first", "row_last", "row_reverse", "row_slice", "spread"), "tests/rows"
+    ),
 }
 """Functions that are tried elsewhere, and why."""

@@ -14,7 +14,7 @@ import padless
 from padless import Input, Layer, Model, Ragged, RowPartition, backends, ops
 from padless.operation import TABLE
 from padless.saving import deserialize, serialize
-from tests.compiled import run
+from tests.compiled import run_forward
 from tests.ops.samples import APART, SAMPLES, Sample
 from tests.oracle import using
 from tests.tolerances import VALUES
@@ -130,7 +130,7 @@ def test_each_row_as_alone_compiled(kind: str) -> None:
     inputs = [x.with_values(x.values) for sample in samples for x in values(sample, "jax")]
     inputs = [Ragged(x.values, rows) for x in inputs]
     with using("jax"):
-        results = list(run(Several(samples), inputs))
+        results = list(run_forward(Several(samples), inputs))
     for sample in samples:
         count = len(parts(sample.call(values(sample, "numpy"))))
         assert_as_alone(sample, results[:count], None)
