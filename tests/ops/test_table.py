@@ -14,7 +14,7 @@ import padless
 from padless import Input, Layer, Model, Ragged, RowPartition, backends, ops
 from padless.operation import TABLE
 from padless.saving import deserialize, serialize
-from tests.compiled import run
+from tests.compiled import compiled, fits
 from tests.ops.samples import APART, SAMPLES, Sample
 from tests.oracle import using
 from tests.tolerances import VALUES
@@ -130,7 +130,12 @@ def test_each_row_as_alone_compiled(kind: str) -> None:
     inputs = [x.with_values(x.values) for sample in samples for x in values(sample, "jax")]
     inputs = [Ragged(x.values, rows) for x in inputs]
     with using("jax"):
-        results = list(run(Several(samples), inputs))
+        layer = Several(samples)
+
+    def function(arrays: Any, numbers: Any, batch: Any, live: Any) -> Any:
+        return {}, {}, layer.call(batch[0])
+
+    results = list(compiled(function, layer)({}, (inputs, []), fits(rows.nrows, rows.nvals))[2])
     for sample in samples:
         count = len(parts(sample.call(values(sample, "numpy"))))
         assert_as_alone(sample, results[:count], None)
