@@ -120,7 +120,7 @@ def apply(
         containers.append(_each(y, lambda part: ...))
         return y
 
-    with layer.backend.no_gradient(), _origins(node, {id(parent): parent.standin for parent in ancestors(node)}):
+    with layer.backend.no_gradient(), _origins(node, lambda symbol: symbol.standin):
         y = layer.backend.abstractly(run)
     count = itertools.count()
     y = _in_order(y, containers[-1])  # JAX sorts dicts by their keys
@@ -159,26 +159,14 @@ def _bind(made: Any, y: Any, values: dict[int, Any]) -> None:
 # ---- where rows come from, for errors
 
 
-def ancestors(node: Node) -> list[Symbol]:
-    """All symbols that a node depends on, the nearest first."""
-    found: dict[int, Symbol] = {}
-    waiting = node.parents
-    while waiting:
-        symbol = waiting.pop(0)
-        if id(symbol) not in found:
-            found[id(symbol)] = symbol
-            waiting += symbol.node.parents if symbol.node is not None else []
-    return list(found.values())
-
-
 @contextlib.contextmanager
-def _origins(node: Node, values: dict[int, Any]) -> Iterator[None]:
+def _origins(node: Node, value_of: Callable[[Symbol], Any]) -> Iterator[None]:
     """Within this context, an error about two different partitions says where each of them came from."""
     try:
         yield
     except DataError as wrong:
         if wrong.partitions is not None:
-            one, other = (_origin(node, rows, values) for rows in wrong.partitions)
+            one, other = (_origin(node, rows, value_of) for rows in wrong.partitions)
             wrong.partitions = None
             if one and other:
                 head, fix, tail = str(wrong).partition("\n  Fix:")
@@ -186,13 +174,13 @@ def _origins(node: Node, values: dict[int, Any]) -> Iterator[None]:
         raise
 
 
-def _origin(node: Node, rows: RowPartition, values: dict[int, Any]) -> str | None:
+def _origin(node: Node, rows: RowPartition, value_of: Callable[[Symbol], Any]) -> str | None:
     """Which input or layer made a partition that is among the inputs of a node."""
     made = None
     waiting = node.parents
     while waiting:
         symbol = waiting.pop(0)
-        if getattr(values.get(id(symbol)), "rows", None) is rows:
+        if getattr(value_of(symbol), "rows", None) is rows:
             # What a layer that keeps rows was given has the same ones: the first value that has them made them.
             made, waiting = symbol, list(symbol.node.parents) if symbol.node is not None else []
     if made is None:
@@ -255,7 +243,7 @@ def run(nodes: list[Node], values: dict[int, Any], outputs: Any) -> Any:
     """
     for node in nodes:
         positional, keyword = replace(node.arguments, lambda symbol: values[id(symbol)])
-        with _origins(node, values), training_is(node.training):
+        with _origins(node, lambda symbol: values.get(id(symbol))), training_is(node.training):
             y = node.layer._run(*positional, **keyword)
         _bind(node.outputs, y, values)
     return replace(outputs, lambda symbol: values[id(symbol)])

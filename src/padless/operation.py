@@ -132,9 +132,30 @@ class Operation(Layer):
         symbols = symbols_in((args, kwargs))
         if not symbols:
             return _known(self.function)(*args, **kwargs)
+        self._require_batch(args, kwargs)
         kind = symbols[0].dtype
         first, *others = (constant(value, kind) for value in args)
         return apply(self, first, tuple(others), None, {key: constant(value, kind) for key, value in kwargs.items()})
+
+    def _require_batch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse what would reduce the batch, whose rows must not touch each other, whatever stands in them."""
+        entry = TABLE.get(self.function)
+        if entry is None or entry.kind != "reduction":
+            return
+        given = {**dict(zip(("x", "axis"), args, strict=False)), **kwargs}
+        x, axis = given.get("x"), given.get("axis", given.get("axes"))
+        if self.function == "norm" and "axis" not in kwargs:
+            axis = args[2] if len(args) > 2 else None
+        axes = axis if isinstance(axis, list | tuple) else (axis,)
+        if isinstance(x, Symbol) and any(one is None or one in (0, -len(x.shape)) for one in axes):
+            raise MaskError(
+                explain(
+                    f"ops.{self.function}",
+                    expected="axes after the batch: rows must not touch each other",
+                    got=f"axis={axis} of {x!r}",
+                    fix=f"ops.{self.function}(x, axis=1) for one result per row, axis=-1 for one per step",
+                )
+            )
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         y = _known(self.function)(*args, **kwargs)
@@ -191,6 +212,8 @@ def constant(value: Any, kind: str) -> Any:
         )
     if hasattr(value, "shape") and not isinstance(value, type):
         host = backends.of(value).to_host(value)
+        if not host.ndim:
+            return host.item()
         return host.astype(kind) if host.dtype.kind == "f" and kind in ("float16", "float32", "float64") else host
     return dtype_text(value)
 

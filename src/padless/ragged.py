@@ -862,16 +862,8 @@ def beside(where: str, x: Ragged, other: Any) -> Array:
     if isinstance(x.values, Ragged):
         beside(where, x.values, other)
         return other  # for the operator of the inner rows
-    own = tuple(x.values.shape[1:])
-    if shape is not None:
-        given = tuple(shape)
-        while len(given) > len(own) and given[0] == 1:
-            given = given[1:]
-        pairs = zip(given[::-1], own[::-1], strict=False)
-        if len(given) <= len(own) and all(a == b or 1 in (a, b) for a, b in pairs):
-            owner = backends.of(x.values)
-            array = like_values(owner, other, x.values)
-            return array if len(given) == len(shape) else owner.xp.reshape(array, given)
+    if shape is not None and (array := _of_features(x.values, other)) is not None:
+        return array
     raise MaskError(
         explain(
             where,
@@ -881,6 +873,19 @@ def beside(where: str, x: Ragged, other: Any) -> Array:
             "x.with_values(x.values + other) for one entry per packed step",
         )
     )
+
+
+def _of_features(values: Array, other: Any) -> Array | None:
+    """An array that broadcasts over the features of packed steps; None for any other."""
+    own, given = tuple(values.shape[1:]), tuple(other.shape)
+    while len(given) > len(own) and given[0] == 1:
+        given = given[1:]
+    pairs = zip(given[::-1], own[::-1], strict=False)
+    if len(given) > len(own) or not all(a == b or 1 in (a, b) for a, b in pairs):
+        return None
+    owner = backends.of(values)
+    array = like_values(owner, other, values)
+    return array if len(given) == len(other.shape) else owner.xp.reshape(array, given)
 
 
 def matrix_beside(where: str, x: Ragged, other: Any, swap: bool = False) -> Array:

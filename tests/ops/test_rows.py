@@ -40,6 +40,20 @@ def test_reductions_over_rows_raise(name: str, axis: Any) -> None:
 def test_reductions_over_rows_raise_on_symbols() -> None:
     with pytest.raises(MaskError, match=r"axis=1\) for one result per row"):
         ops.sum(Input((None, 3), ragged=True))
+    # Nor vectors of a batch: what a row gives must not depend on the others.
+    vector = Input((3,))
+    for attempt in (
+        lambda: ops.mean(vector),
+        lambda: ops.sum(vector, 0),
+        lambda: ops.max(vector, axis=(0, 1)),
+        lambda: ops.argmax(vector, axis=-2),
+        lambda: ops.norm(vector, 2),
+        lambda: ops.moments(vector, axes=[0]),
+    ):
+        with pytest.raises(MaskError, match="rows must not touch each other"):
+            attempt()
+    assert tuple(ops.norm(vector, 2, -1).shape) == tuple(ops.mean(vector, axis=1).shape) == (None,)
+    assert tuple((vector * np.float32(2) + np.array(1))[:, np.int64(1)].shape) == (None,)
 
 
 MIXING: list[tuple[str, Callable[[Ragged], Any]]] = [
