@@ -10,6 +10,9 @@ from padless.layers.activations import LeakyReLU as LeakyReLU
 from padless.layers.activations import PReLU as PReLU
 from padless.layers.activations import ReLU as ReLU
 from padless.layers.activations import Softmax as Softmax
+from padless.layers.attention import AdditiveAttention as AdditiveAttention
+from padless.layers.attention import Attention as Attention
+from padless.layers.attention import GroupedQueryAttention as GroupedQueryAttention
 from padless.layers.attention import MultiHeadAttention as MultiHeadAttention
 from padless.layers.convolution import Conv1D as Conv1D
 from padless.layers.convolution import Conv2D as Conv2D
@@ -55,5 +58,6 @@ Convolution1D = Conv1D
 Convolution2D = Conv2D
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalMaxPool1D = GlobalMaxPooling1D
+GroupQueryAttention = GroupedQueryAttention
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D

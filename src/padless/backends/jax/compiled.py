@@ -99,7 +99,7 @@ class FilledBatch:
         """The number of these rows among those of the batch."""
         for at, known in enumerate(self.rows):
             # Lists know nothing of masked steps: as many live steps in each row is all that they can promise.
-            alike = not rows.came_padded and np.array_equal(rows.row_splits, known.real.row_splits)
+            alike = not rows.came_padded and rows.same_lengths(known.real)
             if alike or known.real.same_steps(rows):
                 return at
         steps = None if room is None or room[1] < rows.nvals else room[1]
@@ -114,14 +114,14 @@ class FilledBatch:
     def wanted(self, key: Key, plans: Callable[..., dict[str, Any]]) -> Any:
         """An array, or arrays by name, of the rows of one input."""
         at, path, how, name, arguments = key
-        rows = follow(self.rows[at], path)
+        rows = follow(self.rows, at, path)
         if how == "plan":
             return {part: _narrow(array) for part, array in plans(rows, name, *arguments).items()}
         return _narrow(rows.array(name, *arguments))
 
     def number(self, at: int, path: Path, name: str) -> int:
         """A size of the rows of one input."""
-        return int(getattr(follow(self.rows[at], path), name))
+        return int(getattr(follow(self.rows, at, path), name))
 
     def cut(self, value: Any) -> Any:
         """What a program gave, on the host, without spare slots."""
@@ -129,7 +129,7 @@ class FilledBatch:
             return np.asarray(value)[: self.nrows]
         rows = value.rows
         assert isinstance(rows, TracedRows)
-        real = follow(self.rows[rows.input_name].real, rows.path)
+        real = follow([filled.real for filled in self.rows], rows.input_name, rows.path)
         return Ragged(np.asarray(value.values)[: real.nvals], real)
 
 

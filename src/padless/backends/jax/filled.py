@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
 from padless.errors import BackendError, explain
-from padless.rows import Bool, Int, RowPartition, Windows
+from padless.rows import Bool, Int, PairRows, RowPartition, Windows
 
 Path = tuple[tuple[Any, ...], ...]
 """How a partition came of that of an input: names and arguments of methods, one after the other."""
@@ -162,6 +162,21 @@ class FilledRows(RowPartition):
 
         return self.moved(("window_rows", span, stride, padding), make)  # type: ignore[no-any-return]
 
+    def scaled(self, factor: int) -> RowPartition:
+        """As of the real rows, filled up."""
+        made = self.moved(
+            ("scaled", factor), lambda: FilledRows(self.real.scaled(factor), self.nrows, self.nvals * factor)
+        )
+        return made  # type: ignore[no-any-return]
+
+    def pairs(self, keys: RowPartition) -> RowPartition:
+        """As of the real rows, filled up."""
+        return self.moved(("pairs", id(keys)), lambda: FilledPairs(self, keys))  # type: ignore[no-any-return]
+
+    def _pairs_with(self, queries: RowPartition) -> RowPartition:
+        found = self.moved(("pairs with", id(queries)), lambda: FilledPairs(queries, self))
+        return found  # type: ignore[no-any-return]
+
     def _make_windows(self, size: int, stride: int, dilation: int, padding: str) -> Windows:
         """As of the real rows; a spare window is like the first: what it sees is as finite as the data are."""
         rows = self.window_rows(size, stride, dilation, padding)
@@ -173,6 +188,49 @@ class FilledRows(RowPartition):
             index[:count], inside[:count] = taps, real.inside
             index[count:], inside[count:] = taps[0], real.inside[0]
         return Windows(rows, index, inside)
+
+
+class FilledPairs(FilledRows, PairRows):
+    """The pairs of two partitions of a batch, filled up to a size.
+
+    Args:
+        queries: filled rows; or rows of one length, of an array of as many rows.
+        keys: likewise.
+    """
+
+    def __init__(self, queries: RowPartition, keys: RowPartition) -> None:
+        nrows = next(rows.real.nrows for rows in (queries, keys) if isinstance(rows, FilledRows))
+        one, other = (
+            rows.real if isinstance(rows, FilledRows) else RowPartition.uniform(nrows, rows.padded_length)
+            for rows in (queries, keys)
+        )
+        real = one.pairs(other)
+        assert isinstance(real, PairRows)
+        FilledRows.__init__(self, real, queries.nrows, max(capacity(real.nvals, _STEPS), _STEPS))
+        self.queries, self.keys, self._pairs = queries, keys, real
+
+    def _spared(self, index: Int, spare: int) -> Int:
+        return np.concatenate([index, np.full(self.nvals - self.real.nvals, spare)])
+
+    @cached_property
+    def query_index(self) -> Int:
+        """(P,) as of the real pairs; N for a spare one."""
+        return self._spared(self._pairs.query_index, self.queries.nvals)
+
+    @cached_property
+    def key_index(self) -> Int:
+        """(P,) as of the real pairs; the first for a spare one."""
+        return self._spared(self._pairs.key_index, 0)
+
+    @cached_property
+    def query_ranks(self) -> Int:
+        """(P,) as of the real pairs; 0 for a spare one."""
+        return self._spared(self._pairs.query_ranks, 0)
+
+    @cached_property
+    def key_ranks(self) -> Int:
+        """(P,) as of the real pairs; 0 for a spare one."""
+        return self._spared(self._pairs.key_ranks, 0)
 
 
 class Source(Protocol):
@@ -312,6 +370,27 @@ class TracedRows(RowPartition):
         step = ("window_rows", size, stride, dilation, padding)
         return TracedRows(Sizes(self.nrows, most), self.source, self.input_name, (*self.path, step))
 
+    def scaled(self, factor: int) -> RowPartition:
+        """As outside, with sizes alone."""
+        sizes = Sizes(self.nrows, self.nvals * factor)
+        return TracedRows(sizes, self.source, self.input_name, (*self.path, ("scaled", factor)))
+
+    def pairs(self, keys: RowPartition) -> RowPartition:
+        """As outside, with sizes alone."""
+        if isinstance(keys, TracedRows):
+            return self._paired(self, keys, ("pairs", keys.input_name, keys.path))
+        return self._paired(self, keys, ("pairs with an array", keys.padded_length, True))
+
+    def _pairs_with(self, queries: RowPartition) -> RowPartition:
+        if isinstance(queries, TracedRows):
+            return queries.pairs(self)
+        return self._paired(queries, self, ("pairs with an array", queries.padded_length, False))
+
+    def _paired(self, queries: RowPartition, keys: RowPartition, step: tuple[Any, ...]) -> RowPartition:
+        path = (*self.path, step)
+        size = self.source.number(self.input_name, path, "nvals")
+        return TracedPairs(queries, keys, Sizes(self.nrows, size), self.source, self.input_name, path)
+
     def arrays(self, how: str, name: str, *arguments: Hashable) -> Any:
         """What the host made of these rows.
 
@@ -345,17 +424,55 @@ class TracedRows(RowPartition):
         return f"TracedRows(up to {self.nrows} rows, up to {self.nvals} steps)"
 
 
-def follow(rows: RowPartition, path: Path) -> RowPartition:
+class TracedPairs(TracedRows, PairRows):
+    """Pairs inside of a compiled function.
+
+    Args:
+        queries: traced rows; or rows of one length, of an array of as many rows.
+        keys: likewise.
+        sizes: as of `TracedRows`.
+        source: as of `TracedRows`.
+        input_name: as of `TracedRows`.
+        path: as of `TracedRows`.
+    """
+
+    def __init__(
+        self,
+        queries: RowPartition,
+        keys: RowPartition,
+        sizes: Sizes,
+        source: Source | None,
+        input_name: int,
+        path: Path,
+    ) -> None:
+        TracedRows.__init__(self, sizes, source, input_name, path)
+        self.queries, self.keys = queries, keys
+
+
+def follow(inputs: Sequence[RowPartition], at: int, path: Path) -> RowPartition:
     """Walk from the rows of an input to rows that came of them.
 
     Args:
-        rows: of the input.
+        inputs: the rows of all inputs.
+        at: which of them.
         path: names and arguments of methods.
 
     Returns:
         The rows.
     """
+    rows = inputs[at]
     for name, *arguments in path:
-        step: Callable[..., RowPartition] = getattr(rows, name)
-        rows = step(*arguments)
+        if name == "pairs":
+            rows = rows.pairs(follow(inputs, *arguments))
+        elif name == "pairs with an array":
+            rows = _with_an_array(rows, *arguments)
+        else:
+            step: Callable[..., RowPartition] = getattr(rows, name)
+            rows = step(*arguments)
     return rows
+
+
+def _with_an_array(rows: RowPartition, length: int, as_keys: bool) -> RowPartition:
+    """Pairs with the rows of an array (B, T, ...)."""
+    dense = rows.moved(("as an array", length), lambda: RowPartition.uniform(rows.nrows, length))
+    return rows.pairs(dense) if as_keys else dense.pairs(rows)
