@@ -499,6 +499,32 @@ def _more_attention() -> list[Case]:
             )
             for name, axes in along
         ),
+        Case("RotaryEmbedding", lambda d: layers.RotaryEmbedding(dtype=d), "kept", holes="zeros"),
+        Case(
+            "RotaryEmbedding-heads",
+            lambda d: layers.RotaryEmbedding(100, 2.0, dtype=d),
+            "kept",
+            inputs=((2, 4),),
+            holes="zeros",
+        ),
+        Case("SinePositionEncoding", lambda d: layers.SinePositionEncoding(dtype=d), "kept", holes="zeros"),
+        Case("PositionEmbedding", lambda d: layers.PositionEmbedding(64, dtype=d), "kept", holes="zeros"),
+        Case(
+            "TokenAndPositionEmbedding",
+            lambda d: layers.TokenAndPositionEmbedding(10, 64, 3, dtype=d),
+            "kept",
+            inputs=((),),
+            reads="ids",
+            holes="zeros",
+        ),
+        Case("TransformerEncoder", lambda d: layers.TransformerEncoder(5, 2, dropout=0.4, dtype=d), "kept"),
+        Case(
+            "TransformerDecoder",
+            lambda d: layers.TransformerDecoder(5, 2, dropout=0.4, normalize_first=True, dtype=d),
+            "kept",
+            inputs=((4,), (3,)),
+            alike=False,
+        ),
         Case("own-scores as mask", lambda d: OwnScores(dtype=d), "kept"),
     ]
 

@@ -42,6 +42,10 @@ from padless.layers.pooling import GlobalAveragePooling1D as GlobalAveragePoolin
 from padless.layers.pooling import GlobalMaxPooling1D as GlobalMaxPooling1D
 from padless.layers.pooling import MaxPooling1D as MaxPooling1D
 from padless.layers.pooling import MaxPooling2D as MaxPooling2D
+from padless.layers.positions import PositionEmbedding as PositionEmbedding
+from padless.layers.positions import RotaryEmbedding as RotaryEmbedding
+from padless.layers.positions import SinePositionEncoding as SinePositionEncoding
+from padless.layers.positions import TokenAndPositionEmbedding as TokenAndPositionEmbedding
 from padless.layers.recurrent import GRU as GRU
 from padless.layers.recurrent import LSTM as LSTM
 from padless.layers.recurrent import RNN as RNN
@@ -50,6 +54,8 @@ from padless.layers.recurrent import LSTMCell as LSTMCell
 from padless.layers.recurrent import SimpleRNN as SimpleRNN
 from padless.layers.recurrent import SimpleRNNCell as SimpleRNNCell
 from padless.layers.reshaping import Flatten as Flatten
+from padless.layers.transformer import TransformerDecoder as TransformerDecoder
+from padless.layers.transformer import TransformerEncoder as TransformerEncoder
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
 # Keras's other names for some of them.

@@ -9,13 +9,13 @@ from typing import Any
 from padless import activations, backends, constraints, initializers, random, regularizers
 from padless.errors import ArgumentError, DataError, NotThereYetError, PadlessError, ShapeError, explain
 from padless.layer import Array, Layer
-from padless.layers.arguments import positive, require_features, require_rank, word
+from padless.layers.arguments import positive, require_features, require_rank, share, word
 from padless.ragged import Ragged
 from padless.rows import PairRows, RowPartition, require_same_steps
 from padless.spec import Spec
 
 
-class _AcrossRows(Layer):
+class AcrossRows(Layer):
     """What layers share that read two inputs or three, of which the rows with the same number belong together."""
 
     view = "ragged"
@@ -61,18 +61,6 @@ class _AcrossRows(Layer):
                     fix="give both for the same sequences, in the same order",
                 )
             )
-
-    def _share(self, rate: Any) -> float:
-        if isinstance(rate, bool | str) or not 0 <= rate < 1:
-            raise ArgumentError(
-                explain(
-                    f"{self.place}: dropout",
-                    expected="a share from 0 up to, but not, 1",
-                    got=repr(rate),
-                    fix="dropout=0.1 to drop a tenth",
-                )
-            )
-        return float(rate)
 
     def _refuse(self, name: str, value: Any, fix: str) -> None:
         raise NotThereYetError(
@@ -190,7 +178,7 @@ def _padded_mask(where: str, mask: Array, query: RowPartition, value: RowPartiti
     )
 
 
-class Attention(_AcrossRows):
+class Attention(AcrossRows):
     """Let every step of a row attend to the live steps of the same row of another input, or of its own.
 
     softmax(score(query, key)) value, with query key^T as score, or c sum(tanh(query + key)) for "concat".
@@ -237,7 +225,7 @@ class Attention(_AcrossRows):
         super().__init__(**kwargs)
         self.use_scale = use_scale
         self.score_mode = word(self.place, "score_mode", score_mode, ("dot", "concat"))
-        self.dropout = self._share(dropout)
+        self.dropout = share(self.place, "dropout", dropout)
         self.seed = seed
 
     def build(self, spec: list[Spec]) -> None:
@@ -440,7 +428,7 @@ class _Projection(Layer):
         return y if self.bias is None else y + self.bias
 
 
-class _HeadedAttention(_AcrossRows):
+class _HeadedAttention(AcrossRows):
     """What MultiHeadAttention and GroupedQueryAttention share: H heads of queries, G heads of keys and values."""
 
     _heads: int
@@ -451,7 +439,7 @@ class _HeadedAttention(_AcrossRows):
 
     def __init__(self, options: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(activity_regularizer=options.pop("activity_regularizer"), **kwargs)
-        self.dropout = self._share(options.pop("dropout"))
+        self.dropout = share(self.place, "dropout", options.pop("dropout"))
         window = options.pop("sliding_window")
         self.sliding_window = None if window is None else positive(self.place, "sliding_window", window)
         self.use_gate = bool(options.pop("use_gate"))
