@@ -496,6 +496,7 @@ def _more_attention() -> list[Case]:
                 lambda d, axes=axes: layers.MultiHeadAttention(2, 3, attention_axes=axes, dtype=d),
                 "kept",
                 inputs=((2, 4), (2, 4)),
+                alike=False,
             )
             for name, axes in along
         ),

@@ -255,7 +255,9 @@ class Ragged:
             )
         shapes = np.array([array.shape[-2:] for array in arrays], np.int64).reshape(-1, 2)
         pairs = PairRows(RowPartition.from_lengths(shapes[:, 0]), RowPartition.from_lengths(shapes[:, 1]))
-        flat = [np.moveaxis(array, 0, -1).reshape(-1, len(array)) if array.ndim == 3 else array.ravel() for array in arrays]
+        flat = [
+            np.moveaxis(array, 0, -1).reshape(-1, len(array)) if array.ndim == 3 else array.ravel() for array in arrays
+        ]
         return cls(np.concatenate(flat) if flat else np.zeros(0, bool), pairs)
 
     @classmethod

@@ -819,9 +819,7 @@ class PairRows(RowPartition):
     def same_steps(self, other: RowPartition) -> bool:
         """As of other rows; the queries and the keys must be the same."""
         return self is other or (
-            isinstance(other, PairRows)
-            and self.queries.same_steps(other.queries)
-            and self.keys.same_steps(other.keys)
+            isinstance(other, PairRows) and self.queries.same_steps(other.queries) and self.keys.same_steps(other.keys)
         )
 
     def same_lengths(self, other: RowPartition) -> bool:

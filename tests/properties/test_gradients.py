@@ -84,7 +84,9 @@ def gradients(layer: Layer, data: Batch, numbers: Answers, mask: Mask | None = N
         with substituted(layer, {path: given[path] for path in weights}):
             result = call(layer, inputs, states=[given[key] for key in states])
         # What is added is zero, and makes a loss without any term depend on something.
-        return loss_of(layer, result, numbers) + sum(layer.xp.sum(array[:0]) for array in given.values()), None
+        return loss_of(layer, result, numbers) + sum(
+            layer.xp.sum(layer.xp.reshape(array, (-1,))[:0]) for array in given.values()
+        ), None
 
     (loss, _), found = layer.backend.value_and_grad(function, {**weights, **moving, **states})
     return float(layer.backend.to_host(loss)), {key: layer.backend.to_host(value) for key, value in found.items()}

@@ -548,9 +548,7 @@ class _HeadedAttention(AcrossRows):
             require_features(self.place, one.values, projection.inner[0])
         seen = pair_mask(self, attention_mask, query.rows, value.rows, self._heads)
         options: dict[str, Any] = {"causal": use_causal_mask, "window": self.sliding_window, "mask": seen}
-        q, k, v = (
-            layer.call(one.values) for layer, one in ((self.query, query), (self.key, key), (self.value, value))
-        )
+        q, k, v = (layer.call(one.values) for layer, one in ((self.query, query), (self.key, key), (self.value, value)))
         if query.values.ndim > 2:
             heads, scores = self._along_axes(q, k, v, query.rows, value.rows, options, return_attention_scores)
         else:

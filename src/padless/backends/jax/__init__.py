@@ -320,9 +320,7 @@ class JaxBackend(Backend):
         if mask is not None:
             seen = attention.Seen(mask, self.plan(rows.pairs(value_rows), "bounds")["starts"])
         words = random.words_of(seed)
-        return attention.attend(
-            q, k, v, *bounds, seen, words, scale=scale, causal=causal, window=window, rate=dropout
-        )
+        return attention.attend(q, k, v, *bounds, seen, words, scale=scale, causal=causal, window=window, rate=dropout)
 
     def pair_scores(self, q: Array, k: Array, pairs: RowPartition, scale: float) -> Array:
         places = self.index(pairs, "query_index"), self.index(pairs, "key_index")
