@@ -546,6 +546,12 @@ class _HeadedAttention(AcrossRows):
         self._require_fitting(query.rows, value.rows, key.rows)
         for one, projection in ((query, self.query), (value, self.value), (key, self.key)):
             require_features(self.place, one.values, projection.inner[0])
+        if self._attended != (1,):
+            asked = use_causal_mask or return_attention_scores or self.sliding_window is not None
+            if asked or attention_mask is not None:
+                self._refuse("attention_axes", self._attended, "attention_axes=1, where masks or scores are wanted")
+            if 1 not in self._attended:
+                require_same_steps(self.place, query.rows, value.rows)
         seen = pair_mask(self, attention_mask, query.rows, value.rows, self._heads)
         options: dict[str, Any] = {"causal": use_causal_mask, "window": self.sliding_window, "mask": seen}
         q, k, v = (layer.call(one.values) for layer, one in ((self.query, query), (self.key, key), (self.value, value)))
@@ -592,10 +598,6 @@ class _HeadedAttention(AcrossRows):
         along = [axis - 1 for axis in self._attended if axis > 1]
         beside = [axis for axis in range(1, inner + 1) if axis not in along]
         order, timed = (0, *along, *beside, inner + 1, inner + 2), 1 in self._attended
-        if (along or not timed) and (wanted or any(options.values())):
-            self._refuse("attention_axes", self._attended, "attention_axes=1, where masks or scores are wanted")
-        if not timed:
-            require_same_steps(self.place, rows, value_rows)
         moved, parts = [], []
         for x, of in ((q, rows), (k, value_rows), (v, value_rows)):
             y = xp.permute_dims(x, order)
