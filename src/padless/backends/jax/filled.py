@@ -78,7 +78,7 @@ class FilledRows(RowPartition):
 
     def __init__(self, real: RowPartition, nrows: int, nvals: int, places: int | None = None) -> None:
         empty = np.full(nrows - real.nrows - 1, real.nvals)
-        super().__init__(np.concatenate([real.row_splits, empty, [nvals]]))
+        RowPartition.__init__(self, np.concatenate([real.row_splits, empty, [nvals]]))
         self.real = real
         self._given_starts = None
         self._given_length = real._given_length
