@@ -1,4 +1,4 @@
-"""Write Arabic sentences in Devanagari letters: a sequence to a sequence, with attention, and no padding on either side.
+"""Write Arabic sentences in Devanagari: a sequence to a sequence, with attention, and no padding on either side.
 
 The data are the 4,000 sentences of daily use and of book titles in the PyPI package ah-translit-bench. A bidirectional
 GRU reads the letters of a sentence; another one writes, letter by letter, and looks at each step at the letters that it
@@ -32,7 +32,7 @@ Pair = tuple[str, str]
 
 
 def load_pairs(path: Path | None, longest: int) -> list[Pair]:
-    """Arabic sentences with their transliterations, each sentence once; the files are read without the package's code."""
+    """Arabic sentences with their transliterations, each once; the files are read without the package's code."""
     if path is None:
         package = importlib.util.find_spec("AH_Translit_Bench")
         if package is None or not package.submodule_search_locations:
@@ -62,9 +62,11 @@ class Letters:
         self.ids = {letter: number for number, letter in enumerate(self.letters) if letter}
 
     def encode(self, text: str) -> list[int]:
+        """Numbers of letters."""
         return [self.ids.get(letter, 0) for letter in text]
 
     def decode(self, ids: Sequence[int]) -> str:
+        """Letters of numbers."""
         return "".join(self.letters[number] for number in ids)
 
 
@@ -169,7 +171,9 @@ def baselines(training: Sequence[Pair], sources: Sequence[str]) -> dict[str, lis
         return "".join(table.get(letter, letter) for letter in word)
 
     def spelled(sentence: str, remember: bool) -> str:
-        return " ".join(known.get(word, by_letters(word)) if remember else by_letters(word) for word in sentence.split())
+        return " ".join(
+            known.get(word, by_letters(word)) if remember else by_letters(word) for word in sentence.split()
+        )
 
     return {
         "most frequent piece for each letter": [spelled(source, False) for source in sources],
@@ -181,7 +185,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write Arabic sentences in Devanagari.")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--sentences", type=int, help="use only so many sentences, for a quick look")
-    parser.add_argument("--data", type=Path, help="a CSV file with the columns Arabic and Hindi, in place of the package")
+    parser.add_argument(
+        "--data", type=Path, help="a CSV file with the columns Arabic and Hindi, in place of the package"
+    )
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1; try 2 on an idle machine)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -193,7 +199,9 @@ def main() -> None:
     lengths = np.array([(len(source), len(target)) for source, target in pairs])
     padded = sum(np.prod(lengths[at : at + 32].max(0)) * len(lengths[at : at + 32]) for at in range(0, len(pairs), 32))
     print(f"{len(training):,} for training, {len(held_out):,} held out; {lengths[:, 0].min()} to {lengths[:, 0].max()}")
-    print(f"letters become {lengths[:, 1].min()} to {lengths[:, 1].max()}. Of the pairs of letters that attention would")
+    print(
+        f"letters become {lengths[:, 1].min()} to {lengths[:, 1].max()}. Of the pairs of letters that attention would"
+    )
     print(f"compute in padded batches of 32, {1 - np.prod(lengths, axis=1).sum() / padded:.0%} would be padding.\n")
 
     source_letters, target_letters = (Letters(side) for side in zip(*training, strict=True))

@@ -1,4 +1,4 @@
-"""Windows, masks of pairs, shared heads of keys and scores: every backend against the default, and that against loops."""
+"""Windows, masks of pairs, shared heads of keys, scores: every backend against the default, and that against loops."""
 
 from __future__ import annotations
 

@@ -281,7 +281,8 @@ class Attention(AcrossRows):
                         fix="None in the place of one that there is not",
                     )
                 )
-            mask = self._masks(list(inputs), None, *mask[:2], mask[2] if len(mask) == 3 else None)
+            of_query, of_value, of_key = (*mask, None)[:3]
+            mask = self._masks(list(inputs), None, of_query, of_value, of_key)
         said = {"return_attention_scores": return_attention_scores, "use_causal_mask": use_causal_mask}
         arguments = {name: True for name, value in said.items() if value}
         return super().__call__(list(inputs), mask=mask, training=training, **arguments)
@@ -576,7 +577,7 @@ class _HeadedAttention(AcrossRows):
     ) -> tuple[Array, Ragged | None]:
         """(N, H, V), and the probabilities before dropout where they are wanted."""
         scale, drops, scores = self._widths[0] ** -0.5, self.training and self.dropout > 0, None
-        drop = {"dropout": self.dropout, "seed": self._seed_for(self.seed)} if drops else {}
+        drop: dict[str, Any] = {"dropout": self.dropout, "seed": self._seed_for(self.seed)} if drops else {}
         if wanted:
             pairs = rows.pairs(value_rows)
             products = self.backend.pair_scores(q, k, pairs, scale)
@@ -608,8 +609,8 @@ class _HeadedAttention(AcrossRows):
         free = moved[0][1 + len(along) : -2]
         if options["mask"] is not None and options["mask"].shape[1] > 1:
             options = {**options, "mask": xp.concat([options["mask"]] * math.prod(free), axis=1)}
-        arrays, (rows, value_rows) = [flat for flat, _ in parts], (parts[0][1], parts[1][1])
-        heads, scores = self._attend(*arrays, rows, value_rows, options, wanted)
+        (q, rows), (k, value_rows), (flat_v, _) = parts
+        heads, scores = self._attend(q, k, flat_v, rows, value_rows, options, wanted)
         if scores is not None:
             scores = scores.with_values(xp.reshape(scores.values, (-1, *free, self._heads)))
         back = sorted(range(len(order)), key=order.__getitem__)
@@ -629,8 +630,8 @@ class MultiHeadAttention(_HeadedAttention):
         dropout: share of the probabilities that is zeroed in training; the others grow by 1 / (1 - dropout).
         use_bias: whether the projections add a bias.
         output_shape: features of the output, a number or several; those of the query by default.
-        attention_axes: axes of (B, T, ..., D) to attend along; all but batch and features by default. Masks, windows and
-            scores go with time, axis 1, alone.
+        attention_axes: axes of (B, T, ..., D) to attend along; all but batch and features by default. Masks, windows
+            and scores go with time, axis 1, alone.
         sliding_window: W: the i-th step of a row sees only steps fewer than W places from i.
         flash_attention: taken for Keras's sake; the fastest way is taken in any case.
         kernel_initializer: of the projections' matrices.

@@ -400,4 +400,5 @@ class TokenAndPositionEmbedding(Layer):
             (B, None, D).
         """
         tokens: Ragged = self.token_embedding(x)
-        return tokens + self.position_embedding(tokens, start_index=start_index, positions=positions)
+        places: Ragged = self.position_embedding(tokens, start_index=start_index, positions=positions)
+        return tokens + places

@@ -22,6 +22,9 @@ class _Block(Layer):
     view = "ragged"
     reads = "floats"
 
+    feedforward_intermediate_dense: Dense
+    feedforward_output_dense: Dense
+
     def __init__(
         self,
         intermediate_dim: int,
@@ -41,7 +44,9 @@ class _Block(Layer):
         self.layer_norm_epsilon = layer_norm_epsilon
         self.normalize_first = normalize_first
         getters = {"initializer": initializers.get, "regularizer": regularizers.get}
-        self._options = {name: getters[name.partition("_")[2]](value) for name, value in options.items()}
+        self._options: dict[str, Any] = {
+            name: getters[name.partition("_")[2]](value) for name, value in options.items()
+        }
 
     def _common(self, name: str) -> dict[str, Any]:
         return {"name": name, "dtype": self.dtype, "trainable": self.trainable}
@@ -77,7 +82,7 @@ class _Block(Layer):
         return made
 
     def _around(self, x: Ragged, norm: LayerNormalization, drop: Dropout, inner: Any) -> Any:
-        """x + inner(x), normalized before or after; and what else `inner` gave."""
+        """The sum of x and inner(x), normalized before or after; and what else `inner` gave."""
         y, extra = inner(norm(x) if self.normalize_first else x)
         y = drop(y) + x
         return (y if self.normalize_first else norm(y)), extra

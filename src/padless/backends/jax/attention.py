@@ -175,7 +175,7 @@ def _over_queries(how: _How, rows: Bounds, value_rows: Bounds, turn: Callable[[_
 
 def _over_keys(how: _How, at: _Place, turn: Callable[[Array, Any], Any], carry: Any) -> Any:
     """Run through the blocks of keys that a block of queries sees, by the rank of their first."""
-    first, last = 0, at.value_length
+    first, last = jnp.zeros((), jnp.int32), at.value_length
     if how.window is not None:
         first = jnp.maximum(at.rank - how.window + 1, 0) // how.keys
         last = jnp.minimum(last, at.rank + how.queries + how.window - 1)

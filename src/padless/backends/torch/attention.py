@@ -112,7 +112,7 @@ def pair_tables(backend: TorchBackend, layout: Plan, pairs: PairRows) -> list[Te
         For each group (G, n, m), the pair of each query and each key; P where a row has ended.
     """
 
-    def table(picked: Any) -> Tensor:
+    def table(picked: Any) -> Any:
         n, m = (side.row_lengths[picked][:, None, None] for side in (pairs.queries, pairs.keys))
         query, key = np.arange(n.max())[:, None], np.arange(m.max())
         found = pairs.row_splits[:-1][picked][:, None, None] + query * m + key
