@@ -27,6 +27,7 @@ import padless
 from padless import Input, Model, Ragged, layers
 
 START, END = 1, 2
+BATCH = 32
 UNITS = 128
 Pair = tuple[str, str]
 
@@ -73,26 +74,26 @@ class Letters:
 # ---- the model
 
 
-def make_models(sources: int, targets: int) -> tuple[Any, Any, Any]:
-    """The encoder, the decoder, and both together for training."""
+def make_models(sources: int, targets: int, batches: int) -> tuple[Any, Any, Any]:
+    """The encoder, the decoder, and both together for so many batches of training."""
     letters = Input((None,), dtype="int32")
     read = layers.Bidirectional(layers.GRU(UNITS // 2, return_sequences=True, return_state=True))
     encoded, forwards, backwards = read(layers.Embedding(sources, 64)(letters))
     state = layers.Dense(UNITS, activation="tanh")(layers.Concatenate()([forwards, backwards]))
-    encoder = Model(letters, [encoded, state])
+    encoder = Model(letters, [layers.Dropout(0.2)(encoded), state])
 
     memory, before, previous = Input((None, UNITS)), Input((UNITS,)), Input((None,), dtype="int32")
     write = layers.GRU(UNITS, return_sequences=True, return_state=True)
     steps, after = write(layers.Embedding(targets, 64)(previous), initial_state=before)
     # Each step of a row asks the letters of the sentence with the same number.
     context = layers.MultiHeadAttention(num_heads=1, key_dim=64, value_dim=UNITS)(steps, memory)
-    joined = layers.Dense(UNITS, activation="tanh")(layers.Concatenate()([steps, context]))
+    joined = layers.Dense(UNITS, activation="tanh")(layers.Dropout(0.3)(layers.Concatenate()([steps, context])))
     decoder = Model([memory, before, previous], [layers.Dense(targets, activation="softmax")(joined), after])
 
     source, given = Input((None,), dtype="int32"), Input((None,), dtype="int32")
     both = Model([source, given], decoder([*encoder(source), given])[0])
     both.compile(
-        optimizer=padless.optimizers.Adam(learning_rate=4e-3, clipnorm=1.0),
+        optimizer=padless.optimizers.Adam(padless.schedules.CosineDecay(4e-3, batches), clipnorm=1.0),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
@@ -183,7 +184,7 @@ def baselines(training: Sequence[Pair], sources: Sequence[str]) -> dict[str, lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write Arabic sentences in Devanagari.")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--sentences", type=int, help="use only so many sentences, for a quick look")
     parser.add_argument(
         "--data", type=Path, help="a CSV file with the columns Arabic and Hindi, in place of the package"
@@ -197,24 +198,29 @@ def main() -> None:
     held_out, training = pairs[: len(pairs) // 10], pairs[len(pairs) // 10 :]
     print("Arabic sentences and their transliteration, PyPI ah-translit-bench 2.1.1 (MIT licence).")
     lengths = np.array([(len(source), len(target)) for source, target in pairs])
-    padded = sum(np.prod(lengths[at : at + 32].max(0)) * len(lengths[at : at + 32]) for at in range(0, len(pairs), 32))
+    padded = sum(
+        np.prod(lengths[at : at + BATCH].max(0)) * len(lengths[at : at + BATCH]) for at in range(0, len(pairs), BATCH)
+    )
     print(f"{len(training):,} for training, {len(held_out):,} held out; {lengths[:, 0].min()} to {lengths[:, 0].max()}")
     print(
         f"letters become {lengths[:, 1].min()} to {lengths[:, 1].max()}. Of the pairs of letters that attention would"
     )
-    print(f"compute in padded batches of 32, {1 - np.prod(lengths, axis=1).sum() / padded:.0%} would be padding.\n")
+    print(
+        f"compute in padded batches of {BATCH}, {1 - np.prod(lengths, axis=1).sum() / padded:.0%} would be padding.\n"
+    )
 
     source_letters, target_letters = (Letters(side) for side in zip(*training, strict=True))
     sources = [source_letters.encode(source) for source, _ in training]
     targets = [target_letters.encode(target) for _, target in training]
     padless.utils.set_random_seed(1)
-    encoder, decoder, model = make_models(len(source_letters.letters), len(target_letters.letters))
+    batches = options.epochs * -(-len(training) // BATCH)
+    encoder, decoder, model = make_models(len(source_letters.letters), len(target_letters.letters), batches)
     start = time.perf_counter()
     # Teacher forcing: the decoder sees what should have been written before.
     model.fit(
         [sources, [[START, *ids] for ids in targets]],
         [[*ids, END] for ids in targets],
-        batch_size=32,
+        batch_size=BATCH,
         epochs=options.epochs,
     )
     print(f"\nTrained for {time.perf_counter() - start:.0f} s. {len(held_out)} held-out sentences, written greedily:\n")

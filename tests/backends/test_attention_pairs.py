@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from padless import backends
@@ -117,19 +117,7 @@ def test_the_default_is_the_formula(
     np.testing.assert_allclose(got, one_by_one(arrays, rows, value_rows, options), **VALUES)
 
 
-@on_fast
-@strategies.examples(0.2)
-@example(lengths=[(130, 300), (0, 3), (5, 0), (300, 70)], causal=False, window=40, heads=0, groups=2)
-@example(lengths=[(130, 300), (300, 130), (1, 1)], causal=True, window=40, heads=H, groups=H)
-@example(lengths=[(140, 150), (2, 7), (130, 1)], causal=False, window=None, heads=1, groups=1)
-@given(
-    lengths=sides,
-    causal=st.booleans(),
-    window=windows,
-    heads=st.sampled_from([0, 1, H]),
-    groups=st.sampled_from([1, 2, H]),
-)
-def test_it_equals_the_default(
+def compared(
     name: str, lengths: list[tuple[int, int]], causal: bool, window: int | None, heads: int, groups: int
 ) -> None:
     rows, value_rows = (RowPartition.from_lengths(np.array(side)) for side in zip(*lengths, strict=True))
@@ -137,6 +125,30 @@ def test_it_equals_the_default(
     options = {"causal": causal, "window": window, "mask": masked(rows, value_rows, heads)}
     expected = results("torch", arrays, rows, value_rows, options, default=True)
     assert_same(results(name, arrays, rows, value_rows, options), expected)
+
+
+@on_fast
+@pytest.mark.parametrize(
+    ("causal", "window", "heads", "groups"), [(False, 40, 0, 2), (True, 3, H, H), (False, None, 1, 1)]
+)
+def test_it_equals_the_default_on_torch(name: str, causal: bool, window: int | None, heads: int, groups: int) -> None:
+    lengths = [(130, 300), (0, 3), (5, 0), (300, 70), (2, 7)]
+    compared(name, lengths, causal, window, heads, groups)
+
+
+@pytest.mark.skipif("torch" not in FAST, reason="torch is not installed")
+@strategies.examples(0.3)
+@given(
+    lengths=sides,
+    causal=st.booleans(),
+    window=windows,
+    heads=st.sampled_from([0, 1, H]),
+    groups=st.sampled_from([1, 2, H]),
+)
+def test_torch_equals_the_default(
+    lengths: list[tuple[int, int]], causal: bool, window: int | None, heads: int, groups: int
+) -> None:
+    compared("torch", lengths, causal, window, heads, groups)
 
 
 @on_fast
