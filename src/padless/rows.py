@@ -7,6 +7,7 @@ D features, H heads.
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -566,8 +567,18 @@ class RowPartition:
         """
         if type(keys)._pairs_with is not RowPartition._pairs_with:
             return keys._pairs_with(self)
-        # Under the identity of the keys, which the pairs keep alive.
-        return self.moved(("pairs", id(keys)), lambda: PairRows(self, keys))  # type: ignore[no-any-return]
+        return self._paired_once(keys, PairRows)
+
+    def _paired_once(
+        self, keys: RowPartition, make: Callable[[RowPartition, RowPartition], RowPartition]
+    ) -> RowPartition:
+        """What `make` makes of these rows and the keys, made once for the same two."""
+        # The pairs know both sides by copies: in a circle, the arrays of each batch would outlive it for long.
+        known = self.moved("pairs", weakref.WeakKeyDictionary)
+        if keys not in known:
+            known[keys] = make(_apart(self), _apart(keys))
+        found: RowPartition = known[keys]
+        return found
 
     def _pairs_with(self, queries: RowPartition) -> RowPartition:
         """Pairs of which these rows are the keys: for partitions that the host does not know."""
@@ -846,6 +857,14 @@ class PairRows(RowPartition):
     def lengths_text(self) -> str:
         """Queries and keys of the rows, to be shown."""
         return f"{self.queries.lengths_text} x {self.keys.lengths_text}"
+
+
+def _apart(rows: RowPartition) -> RowPartition:
+    """The same rows in an object of its own, which shares the arrays but nothing that was made of them."""
+    made = object.__new__(type(rows))
+    made.__dict__.update(rows.__dict__)
+    made._moved = {}
+    return made
 
 
 def _window_count(extents: Any, span: int, stride: int, padding: str) -> Any:

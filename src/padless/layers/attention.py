@@ -136,6 +136,8 @@ def _ragged_mask(where: str, mask: Ragged, pairs: RowPartition, heads: int) -> A
 
 def _require_pairs(where: str, mask: Ragged, pairs: RowPartition) -> None:
     """Raise unless a mask has the pairs of the inputs."""
+    if isinstance(mask.rows, PairRows) and mask.rows.same_steps(pairs):
+        return
     backend = backends.of(mask.values)
     if backend.is_traced(mask.values):
         # Inside of a compiled step the lengths are arrays; where they differ, the step runs again outside, and raises.

@@ -171,11 +171,10 @@ class FilledRows(RowPartition):
 
     def pairs(self, keys: RowPartition) -> RowPartition:
         """As of the real rows, filled up."""
-        return self.moved(("pairs", id(keys)), lambda: FilledPairs(self, keys))  # type: ignore[no-any-return]
+        return self._paired_once(keys, FilledPairs)
 
     def _pairs_with(self, queries: RowPartition) -> RowPartition:
-        found = self.moved(("pairs with", id(queries)), lambda: FilledPairs(queries, self))
-        return found  # type: ignore[no-any-return]
+        return queries._paired_once(self, FilledPairs)
 
     def _make_windows(self, size: int, stride: int, dilation: int, padding: str) -> Windows:
         """As of the real rows; a spare window is like the first: what it sees is as finite as the data are."""
