@@ -100,15 +100,16 @@ def make_models(sources: int, targets: int, batches: int) -> tuple[Any, Any, Any
     return encoder, decoder, both
 
 
-def write_greedily(encoder: Any, decoder: Any, sources: list[list[int]], most: int) -> list[list[int]]:
+def write_greedily(encoder: Any, decoder: Any, sources: list[list[int]]) -> list[list[int]]:
     """The likeliest letter at each step, until the end; rows that have ended cost nothing any more."""
+    most = 3 * np.array([len(source) for source in sources])
     memory, state = encoder(Ragged.from_list(sources))
     written: list[list[int]] = [[] for _ in sources]
     alive, last = np.arange(len(sources)), np.full((len(sources), 1), START)
-    for _ in range(most):
+    for step in range(int(most.max())):
         scores, state = decoder([memory, state, last])
         last = np.asarray(scores)[:, -1].argmax(-1)
-        stays = last != END
+        stays = (last != END) & (step < most[alive])
         for row, letter in zip(alive[stays], last[stays], strict=True):
             written[row].append(int(letter))
         alive, last = alive[stays], last[stays, None]
@@ -210,7 +211,8 @@ def main() -> None:
     )
 
     source_letters, target_letters = (Letters(side) for side in zip(*training, strict=True))
-    sources = [source_letters.encode(source) for source, _ in training]
+    # The end is a letter, too: the decoder looks at it before it writes the end itself.
+    sources = [[*source_letters.encode(source), END] for source, _ in training]
     targets = [target_letters.encode(target) for _, target in training]
     padless.utils.set_random_seed(1)
     batches = options.epochs * -(-len(training) // BATCH)
@@ -226,8 +228,7 @@ def main() -> None:
     print(f"\nTrained for {time.perf_counter() - start:.0f} s. {len(held_out)} held-out sentences, written greedily:\n")
 
     asked, wanted = zip(*held_out, strict=True)
-    most = 2 * max(map(len, targets))
-    written = write_greedily(encoder, decoder, [source_letters.encode(source) for source in asked], most)
+    written = write_greedily(encoder, decoder, [[*source_letters.encode(source), END] for source in asked])
     answers = [target_letters.decode(ids) for ids in written]
     print(f"  {'':<42} {'letters':>8} {'words':>9} {'sentences':>9}")
     print(f"  {'':<42} {'wrong':>8} {'right':>9} {'right':>9}")
@@ -239,8 +240,8 @@ def main() -> None:
         print(f"  {source}\n    {answer}" + ("" if answer == right else f"\n    should be {right}"))
 
     # Alone or among others, a sentence becomes the same.
-    few = [source_letters.encode(source) for source in asked[:8]]
-    if [write_greedily(encoder, decoder, [one], most)[0] for one in few] != written[: len(few)]:
+    few = [[*source_letters.encode(source), END] for source in asked[:8]]
+    if [write_greedily(encoder, decoder, [one])[0] for one in few] != written[: len(few)]:
         sys.exit("Batch mates changed an answer: this is a bug, please report it.")
     print(f"\n{len(few)} of them, written one at a time: the same answers.")
 

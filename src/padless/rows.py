@@ -807,6 +807,11 @@ class PairRows(RowPartition):
         return self.keys.ranks[self.key_index]
 
     @property
+    def counts_of_queries(self) -> Int:
+        """(B,) number of queries of each row."""
+        return self.queries.row_lengths
+
+    @property
     def came_padded(self) -> bool:
         """Whether the queries came from a padded array."""
         return self.queries.came_padded

@@ -279,6 +279,45 @@ def test_masks_and_scores_inside_of_compiled_functions(backend: str) -> None:
     assert program.compilations <= (2 if backend == "jax" else 0)
 
 
+def test_rows_beside_arrays_inside_of_compiled_functions() -> None:
+    """Pairs of rows with the steps of an array, either way round; a mask that is an array; a mask of other pairs."""
+    pytest.importorskip("jax")
+    from padless.layer import calling, substituted
+    from tests.compiled import compiled
+
+    before = padless.backend()
+    padless.set_backend("jax")
+    try:
+        layer = layers.MultiHeadAttention(2, 3)
+
+        def function(arrays: dict[str, Any], given: Any, batch: Any, live: Any) -> Any:
+            x, z, mask = batch
+            options = {"attention_mask": mask} if z is None else {"return_attention_scores": True}
+            with substituted(layer, arrays), calling(live=live):
+                y = layer(x, x if z is None else z, **options)
+            sound = layer.backend.assumed()
+            return {}, {} if sound is None else {"sound": sound}, y if z is None else list(y)
+
+        x, dense = Ragged.from_list(rows_of([2, 0, 5])), np.stack(rows_of([4, 4, 4], 1))
+        mask = np.random.default_rng(0).random((3, 5, 5)) < 0.5
+        layer(x, x)
+        for batch in ([x, dense, None], [dense, x, None], [x, None, mask]):
+            program = compiled(function, layer)
+            got, expected = program({}, batch)[2], function({}, {}, batch, None)[2]
+            assert program.compilations == 1
+            pairs = [(got, expected)] if isinstance(got, Ragged) else zip(got, expected, strict=True)
+            for mine, right in pairs:
+                mine, right = (one.values if isinstance(one, Ragged) else one for one in (mine, right))
+                np.testing.assert_allclose(host(mine), host(right), **VALUES)
+        program = compiled(function, layer)
+        x = Ragged.from_list(rows_of([2, 0, 4]))
+        for shapes in ([(4, 4), (0, 0), (2, 2)], [(1, 4), (0, 0), (4, 4)]):
+            with pytest.raises(DataError, match=r"Got: pairs of \[[41], 0, "):
+                program({}, [x, None, Ragged.from_pairs([np.ones(shape, bool) for shape in shapes])])
+    finally:
+        padless.set_backend(before)
+
+
 def test_scores_can_be_trained_on() -> None:
     """A loss of scores reaches the weights."""
     pytest.importorskip("torch")

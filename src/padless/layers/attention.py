@@ -14,6 +14,9 @@ from padless.ragged import Ragged
 from padless.rows import PairRows, RowPartition, require_same_steps
 from padless.spec import Spec
 
+_SIZES = ("row_lengths", "counts_of_queries")
+"""What says of pairs how many queries and keys each row has."""
+
 
 class AcrossRows(Layer):
     """What layers share that read two inputs or three, of which the rows with the same number belong together."""
@@ -141,8 +144,8 @@ def _require_pairs(where: str, mask: Ragged, pairs: RowPartition) -> None:
     backend = backends.of(mask.values)
     if backend.is_traced(mask.values):
         # Inside of a compiled step the lengths are arrays; where they differ, the step runs again outside, and raises.
-        mine, other = (backend.index(rows, "row_lengths") for rows in (mask.rows, pairs))
-        if mine.shape == other.shape and backend.assume(mine[:-1] == other[:-1]):
+        sizes = zip(*([backend.index(rows, name)[:-1] for name in _SIZES] for rows in (mask.rows, pairs)), strict=True)
+        if mask.rows.nrows == pairs.nrows and all([backend.assume(mine == other) for mine, other in sizes]):
             return
     wrong: str | None = "rows of steps, not of pairs"
     if isinstance(mask.rows, PairRows) and isinstance(pairs, PairRows):

@@ -104,7 +104,7 @@ class RotaryEmbedding(_Positions):
     Example:
         >>> import numpy as np
         >>> x = np.ones((1, 3, 2), "float32")
-        >>> np.round(np.asarray(RotaryEmbedding()(x)), 2).tolist()
+        >>> np.round(np.asarray(RotaryEmbedding()(x), float), 2).tolist()
         [[[1.0, 1.0], [-0.3, 1.38], [-1.33, 0.49]]]
 
     Source: Su and others 2021, RoFormer; arguments and halves as in keras_hub.layers.RotaryEmbedding.
@@ -186,7 +186,7 @@ class SinePositionEncoding(_Positions):
 
     Example:
         >>> import numpy as np
-        >>> np.round(np.asarray(SinePositionEncoding()(np.zeros((1, 2, 2), "float32"))), 2).tolist()
+        >>> np.round(np.asarray(SinePositionEncoding()(np.zeros((1, 2, 2), "float32")), float), 2).tolist()
         [[[0.0, 1.0], [0.84, 0.54]]]
 
     Source: Vaswani and others 2017, section 3.5; arguments as in keras_hub.layers.SinePositionEncoding.

@@ -150,6 +150,14 @@ class FilledRows(RowPartition):
         """(B, T) True where the padded array holds a step of a real row."""
         return self.pad_index.reshape(self.nrows, self.padded_length) < self.nvals
 
+    @property
+    def counts_of_queries(self) -> Int:
+        """(B,) number of queries of each row of pairs; -1 of rows of steps."""
+        made = np.full(self.nrows, -1)
+        if isinstance(self.real, PairRows):
+            made[: self.real.nrows] = self.real.counts_of_queries
+        return made
+
     def window_rows(self, size: int, stride: int = 1, dilation: int = 1, padding: str = "valid") -> RowPartition:
         """As of the real rows, filled up."""
         if stride == 1 and padding != "valid":
