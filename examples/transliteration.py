@@ -4,7 +4,7 @@ The data are the 4,000 sentences of daily use and of book titles in the PyPI pac
 GRU reads the letters of a sentence; another one writes, letter by letter, and looks at each step at the letters that it
 needs. A sentence of 3 letters and one of 60 share a batch, and each costs what it holds.
 
-Run it with `python examples/transliteration.py` where padless[torch] and ah-translit-bench are installed.
+Run it with `python examples/transliteration.py` where padless[torch,demo] is installed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import padless
 from padless import Input, Model, Ragged, layers
 
 START, END = 1, 2
-BATCH = 32
+BATCH = 64
 UNITS = 128
 Pair = tuple[str, str]
 
@@ -37,7 +37,7 @@ def load_pairs(path: Path | None, longest: int) -> list[Pair]:
     if path is None:
         package = importlib.util.find_spec("AH_Translit_Bench")
         if package is None or not package.submodule_search_locations:
-            sys.exit("The sentences are in a package of their own: pip install --no-deps ah-translit-bench==2.1.1")
+            sys.exit("The sentences are in a package of their own: pip install ah-translit-bench==2.1.1")
         folder = Path(package.submodule_search_locations[0]) / "data"
         files = [folder / f"msa_{name}_benchmark_2000.csv" for name in ("bibliographic", "dailyuse")]
     else:
@@ -185,7 +185,7 @@ def baselines(training: Sequence[Pair], sources: Sequence[str]) -> dict[str, lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write Arabic sentences in Devanagari.")
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--sentences", type=int, help="use only so many sentences, for a quick look")
     parser.add_argument(
         "--data", type=Path, help="a CSV file with the columns Arabic and Hindi, in place of the package"
@@ -212,10 +212,11 @@ def main() -> None:
 
     source_letters, target_letters = (Letters(side) for side in zip(*training, strict=True))
     # The end is a letter, too: the decoder looks at it before it writes the end itself.
-    sources = [[*source_letters.encode(source), END] for source, _ in training]
-    targets = [target_letters.encode(target) for _, target in training]
+    rows = [*training, *sorted(word_pairs(training))]  # sentences, and each of their words on its own
+    sources = [[*source_letters.encode(source), END] for source, _ in rows]
+    targets = [target_letters.encode(target) for _, target in rows]
     padless.utils.set_random_seed(1)
-    batches = options.epochs * -(-len(training) // BATCH)
+    batches = options.epochs * -(-len(rows) // BATCH)
     encoder, decoder, model = make_models(len(source_letters.letters), len(target_letters.letters), batches)
     start = time.perf_counter()
     # Teacher forcing: the decoder sees what should have been written before.
