@@ -731,9 +731,92 @@ def _lengths() -> list[Case]:
     ]
 
 
+@padless.register
+class OwnScores(Layer):
+    """Attends within a row, and reads what it attends to: scores of one layer are the mask of another."""
+
+    view = "ragged"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.look = layers.MultiHeadAttention(2, 3, dtype=kwargs.get("dtype"))
+        self.mix = layers.Dense(2, dtype=kwargs.get("dtype"))
+        self.attend = layers.GroupedQueryAttention(3, 2, 1, dtype=kwargs.get("dtype"))
+
+    def call(self, x: Any) -> Any:
+        y, scores = self.look(x, x, return_attention_scores=True)
+        return self.attend(y, x, attention_mask=self.mix(scores) > 0)
+
+
 def _more_attention() -> list[Case]:
     """The other kinds of attention, positions, whole blocks."""
-    return []
+    three, two = ((4,), (3,), (4,)), ((4,), (4,))
+    apart: list[tuple[str, Callable[..., Layer], dict[str, Any], tuple[tuple[int, ...], ...]]] = [
+        ("Attention", layers.Attention, {}, two),
+        ("Attention-another key, scale", layers.Attention, {"use_scale": True, "dropout": 0.4}, three),
+        ("Attention-concat", layers.Attention, {"use_scale": True, "score_mode": "concat", "dropout": 0.4}, three),
+        ("AdditiveAttention", layers.AdditiveAttention, {}, three),
+        ("AdditiveAttention-no scale", layers.AdditiveAttention, {"use_scale": False, "dropout": 0.4, "seed": 1}, two),
+        ("MultiHeadAttention-window", layers.MultiHeadAttention, {"sliding_window": 2}, ((4,), (3,))),
+        ("GroupedQueryAttention", layers.GroupedQueryAttention, {}, three),
+        (
+            "GroupedQueryAttention-window, gate",
+            layers.GroupedQueryAttention,
+            {"sliding_window": 3, "use_gate": True, "use_bias": False, "dropout": 0.4},
+            two,
+        ),
+    ]
+    first: dict[Any, tuple[int, ...]] = {layers.MultiHeadAttention: (2, 3), layers.GroupedQueryAttention: (3, 4, 2)}
+    along: list[tuple[str, Any]] = [("time", 1), ("places", 2), ("both", None)]
+    return [
+        *(
+            Case(
+                name,
+                lambda d, k=kind, o=arguments: k(*first.get(k, ()), dtype=d, **o),
+                "kept",
+                inputs=inputs,
+                alike=False,
+            )
+            for name, kind, arguments, inputs in apart
+        ),
+        *(
+            Case(
+                f"MultiHeadAttention-along {name}",
+                lambda d, axes=axes: layers.MultiHeadAttention(2, 3, attention_axes=axes, dtype=d),
+                "kept",
+                inputs=((2, 4), (2, 4)),
+                alike=False,
+            )
+            for name, axes in along
+        ),
+        Case("RotaryEmbedding", lambda d: layers.RotaryEmbedding(dtype=d), "kept", holes="zeros"),
+        Case(
+            "RotaryEmbedding-heads",
+            lambda d: layers.RotaryEmbedding(100, 2.0, dtype=d),
+            "kept",
+            inputs=((2, 4),),
+            holes="zeros",
+        ),
+        Case("SinePositionEncoding", lambda d: layers.SinePositionEncoding(dtype=d), "kept", holes="zeros"),
+        Case("PositionEmbedding", lambda d: layers.PositionEmbedding(64, dtype=d), "kept", holes="zeros"),
+        Case(
+            "TokenAndPositionEmbedding",
+            lambda d: layers.TokenAndPositionEmbedding(10, 64, 3, dtype=d),
+            "kept",
+            inputs=((),),
+            reads="ids",
+            holes="zeros",
+        ),
+        Case("TransformerEncoder", lambda d: layers.TransformerEncoder(5, 2, dropout=0.4, dtype=d), "kept"),
+        Case(
+            "TransformerDecoder",
+            lambda d: layers.TransformerDecoder(5, 2, dropout=0.4, normalize_first=True, dtype=d),
+            "kept",
+            inputs=((4,), (3,)),
+            alike=False,
+        ),
+        Case("own-scores as mask", lambda d: OwnScores(dtype=d), "kept"),
+    ]
 
 
 def _nested() -> list[Case]:

@@ -52,7 +52,9 @@ def run(layer: Layer, inputs: Sequence[Any], *, states: Sequence[Any] = ()) -> A
 
 
 def run_forward(layer: Layer, inputs: Sequence[Any]) -> Any:
-    """As `run`, for a layer that has no gradients, since it gives whole numbers."""
+    """As `run` without gradients: for a layer that gives whole numbers, or arrays among its inputs."""
+    if not layer.backend.compiles:
+        return call(layer, inputs)
 
     def function(arrays: dict[str, Any], numbers: Any, batch: Any, live: Any) -> Any:
         with substituted(layer, arrays), calling(live=live):

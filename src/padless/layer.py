@@ -344,7 +344,7 @@ class Layer:
         self._weights[attribute] = Weight(
             sizes, kind, trainable, regularizers.get(regularizer), constraints.get(constraint)
         )
-        self.__dict__[attribute] = self.backend.asarray(np.ascontiguousarray(start(sizes)), kind)
+        self.__dict__[attribute] = self.backend.asarray(np.asarray(start(sizes), order="C"), kind)
         return self.__dict__[attribute]
 
     def add_state(self, name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Array:

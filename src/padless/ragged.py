@@ -21,7 +21,7 @@ import optree
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError, explain
 from padless.operators import OPERATORS, Operators, sign_of_ufunc, torch_operator
-from padless.rows import RowPartition, naming_outer_rows, require_same_steps
+from padless.rows import PairRows, RowPartition, naming_outer_rows, require_same_steps
 
 if TYPE_CHECKING:
     import awkward
@@ -241,6 +241,46 @@ class Ragged(Operators):
         return cls(_steps(values), RowPartition.from_lengths(counts))
 
     @classmethod
+    def from_pairs(cls, rows: Sequence[Any]) -> Ragged:
+        """Make a ragged value with an entry for each pair of two steps, such as a mask for attention.
+
+        Args:
+            rows: B arrays or nested lists (n, m), or (H, n, m): n queries and m keys, as many as the row has.
+
+        Returns:
+            The value; x[i] and lists have the arrays (n, m) or (H, n, m) again, `to_padded` makes (B, T, S) or
+            (B, H, T, S) of them. `values` is (P,) or (P, H): the pairs of all rows, end to end.
+
+        Raises:
+            DataError: when a row is no such array.
+
+        Example:
+            >>> mask = Ragged.from_pairs([[[True, False]], [[True], [False]]])
+            >>> mask.to_list()
+            [[[True, False]], [[True], [False]]]
+            >>> mask.values.tolist()
+            [True, False, True, False]
+        """
+        arrays = [np.asarray(backends.of(row).to_host(row)) if _is_foreign(row) else np.asarray(row) for row in rows]
+        ranks = {array.ndim for array in arrays}
+        if not ranks <= {2} and not ranks <= {3}:
+            wrong = next(at for at, array in enumerate(arrays) if array.ndim not in (2, 3) or array.ndim != max(ranks))
+            raise DataError(
+                explain(
+                    "Ragged.from_pairs",
+                    expected="rows (n, m), or (H, n, m) in every row",
+                    got=f"row {wrong} of shape {arrays[wrong].shape}",
+                    fix="np.zeros((0, m)) for a row without queries",
+                )
+            )
+        shapes = np.array([array.shape[-2:] for array in arrays], np.int64).reshape(-1, 2)
+        pairs = PairRows(RowPartition.from_lengths(shapes[:, 0]), RowPartition.from_lengths(shapes[:, 1]))
+        flat = [
+            np.moveaxis(array, 0, -1).reshape(-1, len(array)) if array.ndim == 3 else array.ravel() for array in arrays
+        ]
+        return cls(np.concatenate(flat) if flat else np.zeros(0, bool), pairs)
+
+    @classmethod
     def from_arrow(cls, column: pyarrow.Array | pyarrow.ChunkedArray) -> Ragged:
         """Make a ragged value of an Arrow list column, without a copy where Arrow allows it.
 
@@ -457,6 +497,8 @@ class Ragged(Operators):
 
     def _one_axis_padded(self, value: float, side: str | None, length: int | None) -> Array:
         rows = self.rows
+        if isinstance(rows, PairRows):
+            return self._padded_pairs(rows, value, side, length)
         if side not in (None, "post", "pre"):
             raise ArgumentError(
                 explain("to_padded side", expected="'post' or 'pre'", got=repr(side), fix="side='post'")
@@ -481,6 +523,32 @@ class Ragged(Operators):
             rows = RowPartition(rows.row_splits, positions=rows.positions, starts=starts, length=total)
         return pad(self.values, rows, value)
 
+    def _padded_pairs(self, pairs: PairRows, value: float, side: str | None, length: int | None) -> Array:
+        """(B, T, S), or (B, H, T, S) as Keras has it."""
+        if side is not None or length is not None:
+            raise ArgumentError(
+                explain(
+                    "to_padded of pairs",
+                    expected="neither side nor length",
+                    got=f"side={side!r}, length={length!r}",
+                    fix="leave them out: queries and keys stand where they stood",
+                )
+            )
+        xp, features = backends.of(self.values).xp, self.values.shape[1:]
+        padded = pad(self.values, pairs, value)
+        padded = xp.reshape(padded, (pairs.nrows, pairs.queries.padded_length, pairs.keys.padded_length, *features))
+        return xp.permute_dims(padded, (0, *range(3, padded.ndim), 1, 2))
+
+    def _row(self, row: int) -> Array:
+        """The steps of a row; a row of pairs is (n, m), or (H, n, m)."""
+        splits = self.rows.row_splits
+        steps = self.values[int(splits[row]) : int(splits[row + 1])]
+        if not isinstance(self.rows, PairRows):
+            return steps
+        xp, queries, keys = backends.of(self.values).xp, self.rows.queries, self.rows.keys
+        table = xp.reshape(steps, (int(queries.row_lengths[row]), int(keys.row_lengths[row]), *steps.shape[1:]))
+        return xp.permute_dims(table, (*range(2, table.ndim), 0, 1))
+
     def to_list(self) -> list[Any]:
         """Make a list of lists of the live steps.
 
@@ -491,6 +559,8 @@ class Ragged(Operators):
             >>> Ragged.from_list([[1, 2], []]).to_list()
             [[1, 2], []]
         """
+        if isinstance(self.rows, PairRows):
+            return [row.tolist() for row in self.numpy()]
         if isinstance(self.values, Ragged):
             flat: list[Any] = self.values.to_list()
         else:
@@ -513,6 +583,8 @@ class Ragged(Operators):
         return self.rows.nrows
 
     def __iter__(self) -> Iterator[Array]:
+        if isinstance(self.rows, PairRows):
+            return map(self._row, range(len(self)))
         splits = self.rows.row_splits.tolist()
         return (self.values[a:b] for a, b in itertools.pairwise(splits))
 
@@ -529,8 +601,7 @@ class Ragged(Operators):
                 raise IndexError(
                     explain("Ragged", expected=f"a row from 0 to {len(self) - 1}", got=str(row), fix="len(x)")
                 )
-            row %= len(self)
-            return self.values[int(self.rows.row_splits[row]) : int(self.rows.row_splits[row + 1])]
+            return self._row(row % len(self))
         if item is Ellipsis or isinstance(item, tuple):
             return _picked(self, item if isinstance(item, tuple) else (item,))
         if isinstance(item, slice):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import weakref
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -546,6 +547,73 @@ class RowPartition:
         )
         return picked, index
 
+    def pairs(self, keys: RowPartition) -> RowPartition:
+        """Pair every step of a row with every step of the row with the same number of another partition.
+
+        Args:
+            keys: the other partition, of as many rows.
+
+        Returns:
+            The partition of the pairs; made once for the same two.
+
+        Raises:
+            DataError: when the numbers of rows differ.
+
+        Example:
+            >>> RowPartition([0, 2, 3]).pairs(RowPartition([0, 3, 5])).row_lengths.tolist()
+            [6, 2]
+        """
+        if type(keys)._pairs_with is not RowPartition._pairs_with:
+            return keys._pairs_with(self)
+        return self._paired_once(keys, PairRows)
+
+    def _paired_once(
+        self, keys: RowPartition, make: Callable[[RowPartition, RowPartition], RowPartition]
+    ) -> RowPartition:
+        """What `make` makes of these rows and the keys, made once for the same two."""
+        # The pairs know both sides by copies: in a circle, the arrays of each batch would outlive it for long.
+        known = self.moved("pairs", weakref.WeakKeyDictionary)
+        if keys not in known:
+            known[keys] = make(_apart(self), _apart(keys))
+        found: RowPartition = known[keys]
+        return found
+
+    def _pairs_with(self, queries: RowPartition) -> RowPartition:
+        """Pairs of which these rows are the keys: for partitions that the host does not know."""
+        raise NotImplementedError
+
+    def scaled(self, factor: int) -> RowPartition:
+        """The partition of rows in which so many entries stand for each step; made once.
+
+        Args:
+            factor: entries of a step.
+
+        Returns:
+            The partition, without holes.
+
+        Example:
+            >>> RowPartition([0, 2, 3]).scaled(2).row_splits.tolist()
+            [0, 4, 6]
+        """
+        return self.moved(("scaled", factor), lambda: RowPartition(self.row_splits * factor))  # type: ignore[no-any-return]
+
+    def pairs_with_array(self, length: int, as_keys: bool) -> RowPartition:
+        """Pairs with the rows of an array (B, T, ...).
+
+        Args:
+            length: T.
+            as_keys: whether the array holds the keys; else the queries.
+
+        Returns:
+            The partition of the pairs.
+
+        Example:
+            >>> RowPartition([0, 2, 3]).pairs_with_array(4, True).row_lengths.tolist()
+            [8, 4]
+        """
+        dense = self.moved(("as an array", length), lambda: RowPartition.uniform(self.nrows, length))
+        return self.pairs(dense) if as_keys else dense.pairs(self)
+
     # ---- partitions of another length, and what their steps read (lengths.py says how)
 
     def derived(self, how: Derivation, *others: RowPartition) -> RowPartition:
@@ -637,6 +705,122 @@ class RowPartition:
 
     def __repr__(self) -> str:
         return f"RowPartition({self.nrows} rows, {self.nvals} steps, lengths {self.lengths_text})"
+
+
+class PairRows(RowPartition):
+    """The pairs of each row: n m of them for n queries and m keys, those of the first query first.
+
+    Args:
+        queries: partition of the queries, into B rows.
+        keys: partition of the keys, into B rows.
+
+    Raises:
+        DataError: when the numbers of rows differ.
+
+    Example:
+        >>> pairs = PairRows(RowPartition([0, 2]), RowPartition([0, 3]))
+        >>> pairs.query_index.tolist(), pairs.key_index.tolist()
+        ([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2])
+    """
+
+    def __init__(self, queries: RowPartition, keys: RowPartition) -> None:
+        if queries.nrows != keys.nrows:
+            raise DataError(
+                explain(
+                    "pairs",
+                    expected="as many rows on both sides",
+                    got=f"{queries.nrows} rows against {keys.nrows}",
+                    fix="give both for the same sequences, in the same order",
+                )
+            )
+        super().__init__(np.concatenate([np.zeros(1, np.int64), np.cumsum(queries.row_lengths * keys.row_lengths)]))
+        self.queries, self.keys = queries, keys
+
+    @cached_property
+    def query_index(self) -> Int:
+        """(P,) the query of each pair, among the steps of all rows."""
+        return np.repeat(np.arange(self.queries.nvals), self.keys.row_lengths[self.queries.value_rowids])
+
+    @cached_property
+    def key_index(self) -> Int:
+        """(P,) the key of each pair, among the steps of all rows."""
+        rows = self.queries.value_rowids
+        return _concat_ranges(self.keys.row_splits[:-1][rows], self.keys.row_lengths[rows])
+
+    @cached_property
+    def query_ranks(self) -> Int:
+        """(P,) how many queries come before that of each pair in its row."""
+        return self.queries.ranks[self.query_index]
+
+    @cached_property
+    def key_ranks(self) -> Int:
+        """(P,) how many keys come before that of each pair in its row."""
+        return self.keys.ranks[self.key_index]
+
+    @property
+    def counts_of_queries(self) -> Int:
+        """(B,) number of queries of each row."""
+        return self.queries.row_lengths
+
+    @property
+    def came_padded(self) -> bool:
+        """Whether the queries came from a padded array."""
+        return self.queries.came_padded
+
+    @cached_property
+    def padded_length(self) -> int:
+        """T S: of the queries and of the keys."""
+        return self.queries.padded_length * self.keys.padded_length
+
+    @cached_property
+    def is_uniform(self) -> bool:
+        """Whether every row holds all pairs of two padded arrays."""
+        return self.queries.is_uniform and self.keys.is_uniform
+
+    @cached_property
+    def padded_index(self) -> Int:
+        """(P,) place of each pair in the padded array (B, T, S), reshaped to (B*T*S, ...)."""
+        key = self.keys.starts[self.value_rowids] + self.keys.positions[self.key_index]
+        return self.queries.padded_index[self.query_index] * self.keys.padded_length + key
+
+    def same_steps(self, other: RowPartition) -> bool:
+        """As of other rows; the queries and the keys must be the same."""
+        return self is other or (
+            isinstance(other, PairRows) and self.queries.same_steps(other.queries) and self.keys.same_steps(other.keys)
+        )
+
+    def same_lengths(self, other: RowPartition) -> bool:
+        """As of other rows; the queries and the keys must be as many."""
+        return (
+            isinstance(other, PairRows)
+            and self.queries.same_lengths(other.queries)
+            and self.keys.same_lengths(other.keys)
+        )
+
+    def take(self, rows: npt.ArrayLike) -> tuple[RowPartition, Int]:
+        """As of other rows."""
+        chosen = np.asarray(rows, dtype=np.int64).reshape(-1)
+        index = _concat_ranges(self.row_splits[:-1][chosen], self.row_lengths[chosen])
+        return PairRows(self.queries.take(chosen)[0], self.keys.take(chosen)[0]), index
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"queries": self.queries, "keys": self.keys}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        PairRows.__init__(self, **state)
+
+    @property
+    def lengths_text(self) -> str:
+        """Queries and keys of the rows, to be shown."""
+        return f"{self.queries.lengths_text} x {self.keys.lengths_text}"
+
+
+def _apart(rows: RowPartition) -> RowPartition:
+    """The same rows in an object of its own, which shares the arrays but nothing that was made of them."""
+    made = object.__new__(type(rows))
+    made.__dict__.update(rows.__dict__)
+    made._moved = {}
+    return made
 
 
 @contextlib.contextmanager

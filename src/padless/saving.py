@@ -271,7 +271,7 @@ def _write(path: Any, arrays: dict[str, np.ndarray[Any, Any]], metadata: dict[st
 
     target = Path(path)
     # safetensors writes arrays in memory order whatever their strides say, so they must be contiguous.
-    data = save({key: np.ascontiguousarray(array) for key, array in arrays.items()}, metadata)
+    data = save({key: np.asarray(array, order="C") for key, array in arrays.items()}, metadata)
     handle, temporary = tempfile.mkstemp(dir=target.parent or Path("."), prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -22,7 +22,7 @@ from padless.layer import Layer, calling, carried, carry, carrying, substituted
 from padless.metrics import Metric
 from padless.outputs import Heads
 from padless.ragged import Ragged
-from padless.rows import RowPartition
+from padless.rows import PairRows, RowPartition
 
 Logs = dict[str, float]
 Parts = tuple[Any, Any, Any, dict[str, list[Array]]]
@@ -999,14 +999,20 @@ def _joined(parts: list[Any]) -> Any:
         return {key: _joined([part[key] for part in parts]) for key in first}
     if not isinstance(first, Ragged):
         return np.concatenate(parts)
-    lengths = np.concatenate([part.rows.row_lengths for part in parts])
-    rows = RowPartition(
+    return Ragged(_joined([part.values for part in parts]), _joined_rows([part.rows for part in parts]))
+
+
+def _joined_rows(parts: list[RowPartition]) -> RowPartition:
+    pairs = [part for part in parts if isinstance(part, PairRows)]
+    if pairs:
+        return PairRows(_joined_rows([part.queries for part in pairs]), _joined_rows([part.keys for part in pairs]))
+    lengths = np.concatenate([part.row_lengths for part in parts])
+    return RowPartition(
         np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
-        positions=np.concatenate([part.rows.positions for part in parts]),
-        starts=np.concatenate([part.rows.starts for part in parts]),
-        length=max(part.rows.padded_length for part in parts) if all(part.rows.came_padded for part in parts) else None,
+        positions=np.concatenate([part.positions for part in parts]),
+        starts=np.concatenate([part.starts for part in parts]),
+        length=max(part.padded_length for part in parts) if all(part.came_padded for part in parts) else None,
     )
-    return Ragged(_joined([part.values for part in parts]), rows)
 
 
 def _form_of(x: Any, *, several: bool) -> Form:

@@ -52,6 +52,12 @@ COMPARED = {
     "is_traced",
     "assume",
     "assumed",
+    # In test_attention_pairs.py.
+    "pair_scores",
+    "pair_dropout",
+    "pair_sums",
+    # In tests/training/test_ctc.py.
+    "ctc",
     # In test_jax_compiled.py: a compiled step is the step.
     "compiles",
     "program",

@@ -60,6 +60,12 @@ def run(script: str, *arguments: str | Path, folder: Path) -> subprocess.Complet
             ["torch"],
             ["convolutions on the sequence", "padded left, against each alone"],
         ),
+        (
+            "transliteration.py",
+            ["--data", DATA / "transliteration.csv", "--epochs=1", "--sentences=60"],
+            ["torch"],
+            ["encoder, attention, decoder", "6 of them, written one at a time: the same answers."],
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import padless
 from padless import Input, Model, Ragged, RowPartition, Sequential, backends, layers
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError
-from tests.compiled import run
+from tests.compiled import run, run_forward
 from tests.conftest import BACKENDS
 from tests.oracle import using
 from tests.strategies import examples, masks, seeds
@@ -119,7 +119,7 @@ def test_rows_behind_rows_of_other_lengths(name: str, one: Host, two: Host, seed
         values = [draw(part.nvals, 3, seed=seed + at) for at, part in enumerate(rows)]
         dense = draw(count, 2, 3, seed=seed)
         parts = [Ragged(layer.backend.asarray(v), r) for v, r in zip(values, rows, strict=True)]
-        y = run(layer, [parts[0], layer.backend.asarray(dense), parts[1]])
+        y = run_forward(layer, [parts[0], layer.backend.asarray(dense), parts[1]])
     splits = [part.row_splits for part in rows]
     for row in range(count):
         first, last = (v[s[row] : s[row + 1]] for v, s in zip(values, splits, strict=True))

@@ -64,7 +64,7 @@ def gradients(
         with substituted(layer, {path: given[path] for path in weights}):
             result = call(layer, inputs, states=[given[key] for key in states])
         # What is added is zero, and makes a loss without any term depend on something.
-        nothing = sum(layer.xp.sum(array[:0]) for array in given.values())
+        nothing = sum(layer.xp.sum(layer.xp.reshape(array, (-1,))[:0]) for array in given.values())
         return weighed(layer, result, data, seed) + nothing, None
 
     (loss, _), found = layer.backend.value_and_grad(function, {**weights, **moving, **states})

@@ -576,7 +576,7 @@ def test_1_5_a_batch_without_steps_moves_no_average(backend: str) -> None:
 @on_hosts
 @pytest.mark.parametrize("kind", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot"])
 def test_1_6_a_value_without_rows_beside_one_with_rows_raises(backend: str, kind: str) -> None:
-    layer = layers.Dot(-1) if kind == "Dot" else getattr(layers, kind)()
+    layer = layers.Dot(1) if kind == "Dot" else getattr(layers, kind)()
     with pytest.raises(MaskError, match="Fix:"):
         layer([Ragged.from_list(ROWS), np.ones((3, LONGEST, 4), np.float32)])
 

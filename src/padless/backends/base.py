@@ -6,9 +6,10 @@ A backend overrides what it does faster, and every override is tested against it
 
 from __future__ import annotations
 
+import itertools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -17,7 +18,7 @@ import numpy as np
 
 from padless.errors import ArgumentError, explain
 from padless.lengths import Transposed, Window
-from padless.rows import RowPartition
+from padless.rows import PairRows, RowPartition
 
 if TYPE_CHECKING:
     from padless.function import FunctionBatch, ModelFunction
@@ -400,6 +401,8 @@ class Backend(ABC):
         parts = [xp.take(products, index[:, tap], axis=0) for tap in range(index.shape[1])]
         return reduce(lambda a, b: a + b, parts), rows.derived(how)
 
+    # ---- attention
+
     def attention(
         self,
         q: Array,
@@ -410,6 +413,8 @@ class Backend(ABC):
         *,
         scale: float,
         causal: bool = False,
+        window: int | None = None,
+        mask: Array | None = None,
         dropout: float = 0.0,
         seed: tuple[int, ...] = (),
     ) -> Array:
@@ -417,41 +422,140 @@ class Backend(ABC):
 
         Args:
             q: (N, H, K) queries.
-            k: (M, H, K) keys.
-            v: (M, H, V) values.
+            k: (M, G, K) keys; H is a multiple of G, and H / G heads of queries share one of keys.
+            v: (M, G, V) values.
             rows: partition of the queries, into B rows.
             value_rows: partition of keys and values, into B rows.
             scale: of the scores.
             causal: whether the i-th step of a row sees only the first i of the other.
+            window: the i-th step sees only those steps of the other that are fewer than so many places from i.
+            mask: (P, 1) or (P, H) bool, which pairs of a query and a key see each other; P of `rows.pairs(value_rows)`.
             dropout: share of the probabilities that is zeroed; the others grow by 1 / (1 - dropout).
             seed: of that. What is drawn for a row depends on neither rows behind it nor their lengths.
 
         Returns:
             (N, H, V); 0 where there is nothing to attend to.
         """
-        xp = self.xp
-        made = [q[:0] @ xp.zeros((q.shape[2], v.shape[2]), dtype=q.dtype, device=self.device_of(q))]
-        splits, value_splits = rows.row_splits.tolist(), value_rows.row_splits.tolist()
-        for row in range(rows.nrows):
-            # Of one row: (H, n, K), (H, m, K), (H, m, V).
-            own, keys, values = (
-                xp.permute_dims(x[at[row] : at[row + 1]], (1, 0, 2))
-                for x, at in ((q, splits), (k, value_splits), (v, value_splits))
-            )
-            heads, n, m = own.shape[0], own.shape[1], keys.shape[1]
-            if not m:
-                made.append(xp.zeros((n, heads, v.shape[2]), dtype=q.dtype, device=self.device_of(q)))
-                continue
-            scores = scale * (own @ xp.permute_dims(keys, (0, 2, 1)))
-            if causal:
-                scores = xp.where(self.asarray(np.tri(n, m, dtype=np.bool_)), scores, -xp.inf)
-            shares = xp.exp(scores - xp.max(scores, axis=-1, keepdims=True))
-            shares = shares / xp.sum(shares, axis=-1, keepdims=True)
-            if dropout:
-                kept = self.random_uniform((*seed, row), (heads, n, m), "float32") >= dropout
-                shares = xp.where(kept, shares / (1 - dropout), xp.zeros_like(shares))
-            made.append(xp.permute_dims(shares @ values, (1, 0, 2)))
+        pairs = rows.pairs(value_rows)
+        scores = self.pair_scores(q, k, pairs, scale)
+        shares = self.pair_shares(scores, pairs, causal=causal, window=window, mask=mask)
+        return self.pair_sums(self.pair_dropout(shares, pairs, dropout, seed) if dropout else shares, v, pairs)
+
+    def pair_scores(self, q: Array, k: Array, pairs: RowPartition, scale: float) -> Array:
+        """Products of queries and keys.
+
+        Args:
+            q: (N, H, K) queries.
+            k: (M, G, K) keys.
+            pairs: `rows.pairs(value_rows)`.
+            scale: of the products.
+
+        Returns:
+            (P, H), for each pair of the same row and each head of queries.
+        """
+        assert isinstance(pairs, PairRows)
+        xp, heads, k = self.xp, q.shape[1], self._for_heads(k, q.shape[1])
+        made = [xp.zeros((0, heads), dtype=q.dtype, device=self.device_of(q))]
+        for own, keys in zip(_of_rows(q, pairs.queries), _of_rows(k, pairs.keys), strict=True):
+            # (H, n, K) @ (H, K, m)
+            scores = xp.permute_dims(own, (1, 0, 2)) @ xp.permute_dims(keys, (1, 2, 0))
+            made.append(xp.reshape(xp.permute_dims(scale * scores, (1, 2, 0)), (own.shape[0] * keys.shape[0], heads)))
         return xp.concat(made)
+
+    def pair_shares(
+        self,
+        scores: Array,
+        pairs: RowPartition,
+        *,
+        causal: bool = False,
+        window: int | None = None,
+        mask: Array | None = None,
+    ) -> Array:
+        """The softmax of the scores of each query over the keys that it sees.
+
+        Args:
+            scores: (P, H).
+            pairs: `rows.pairs(value_rows)`.
+            causal: as of `attention`.
+            window: as of `attention`.
+            mask: as of `attention`.
+
+        Returns:
+            (P, H); 0 for a key that the query does not see. Where it sees one, the shares of a query sum to 1.
+        """
+        xp, visible = self.xp, mask
+        if causal or window is not None:
+            ahead = self.index(pairs, "key_ranks") - self.index(pairs, "query_ranks")
+            near = ahead < (1 if causal else window)
+            near = xp.expand_dims(near if window is None else near & (ahead > -window), axis=-1)
+            visible = near if mask is None else near & mask
+        if visible is not None:
+            scores = xp.where(visible, scores, xp.asarray(-xp.inf, dtype=scores.dtype, device=self.device_of(scores)))
+        return self._pair_softmax(scores, pairs)
+
+    def _pair_softmax(self, scores: Array, pairs: RowPartition) -> Array:
+        """(P, H) to (P, H): over the keys of each query."""
+        assert isinstance(pairs, PairRows)
+        xp, made = self.xp, [scores[:0]]
+        for row, n, m in zip(_of_rows(scores, pairs), *_sizes(pairs), strict=True):
+            if not n * m:
+                continue
+            table = xp.reshape(row, (n, m, scores.shape[1]))
+            largest = xp.max(table, axis=1, keepdims=True)
+            # Without any key in sight the shares are 0; NaN stays NaN.
+            shares = xp.exp(table - xp.where(largest == -xp.inf, xp.zeros_like(largest), largest))
+            total = xp.sum(shares, axis=1, keepdims=True)
+            shares = shares / xp.where(total == 0, xp.ones_like(total), total)
+            made.append(xp.reshape(shares, (n * m, scores.shape[1])))
+        return xp.concat(made)
+
+    def pair_dropout(self, shares: Array, pairs: RowPartition, rate: float, seed: tuple[int, ...]) -> Array:
+        """Zero some shares, and scale the others up.
+
+        Args:
+            shares: (P, H).
+            pairs: `rows.pairs(value_rows)`.
+            rate: share of them that is zeroed.
+            seed: as of `attention`.
+
+        Returns:
+            (P, H).
+        """
+        assert isinstance(pairs, PairRows)
+        xp, heads, made = self.xp, shares.shape[1], [shares[:0]]
+        for row, part in enumerate(_of_rows(shares, pairs)):
+            kept = self.random_uniform((*seed, row), (part.shape[0], heads), "float32") >= rate
+            made.append(xp.where(kept, part / (1 - rate), xp.zeros_like(part)))
+        return xp.concat(made)
+
+    def pair_sums(self, shares: Array, v: Array, pairs: RowPartition) -> Array:
+        """Sum the values of each query's keys, by their shares.
+
+        Args:
+            shares: (P, H).
+            v: (M, G, V) values.
+            pairs: `rows.pairs(value_rows)`.
+
+        Returns:
+            (N, H, V).
+        """
+        assert isinstance(pairs, PairRows)
+        xp, heads, v = self.xp, shares.shape[1], self._for_heads(v, shares.shape[1])
+        made = [xp.zeros((0, heads, v.shape[2]), dtype=v.dtype, device=self.device_of(v))]
+        both = zip(_of_rows(shares, pairs), _of_rows(v, pairs.keys), *_sizes(pairs), strict=True)
+        for part, values, n, m in both:
+            # (H, n, m) @ (H, m, V)
+            table = xp.permute_dims(xp.reshape(part, (n, m, heads)), (2, 0, 1))
+            made.append(xp.permute_dims(table @ xp.permute_dims(values, (1, 0, 2)), (1, 0, 2)))
+        return xp.concat(made)
+
+    def _for_heads(self, x: Array, heads: int) -> Array:
+        """(M, G, K) to (M, H, K): a head of keys for each head of queries."""
+        steps, groups, width = x.shape
+        if groups == heads:
+            return x
+        shared = self.xp.broadcast_to(self.xp.expand_dims(x, axis=2), (steps, groups, heads // groups, width))
+        return self.xp.reshape(shared, (steps, heads, width))
 
     def ctc(self, x: Array, rows: RowPartition, labels: Array, counts: Array, *, blank: int = 0) -> Array:
         """-log probability that the labels of each row come out of its steps, over all alignments.
@@ -693,3 +797,13 @@ def logsumexp(backend: Backend, x: Array, axis: int) -> Array:
     xp = backend.xp
     largest = backend.stop_gradient(xp.max(x, axis=axis, keepdims=True))
     return xp.squeeze(largest, axis=axis) + xp.log(xp.sum(xp.exp(x - largest), axis=axis))
+
+
+def _of_rows(x: Array, rows: RowPartition) -> Iterator[Array]:
+    """The steps of each row."""
+    return (x[a:b] for a, b in itertools.pairwise(rows.row_splits.tolist()))
+
+
+def _sizes(pairs: PairRows) -> tuple[list[int], list[int]]:
+    """Numbers of queries and of keys of each row."""
+    return pairs.queries.row_lengths.tolist(), pairs.keys.row_lengths.tolist()

@@ -10,6 +10,9 @@ from padless.layers.activations import LeakyReLU as LeakyReLU
 from padless.layers.activations import PReLU as PReLU
 from padless.layers.activations import ReLU as ReLU
 from padless.layers.activations import Softmax as Softmax
+from padless.layers.attention import AdditiveAttention as AdditiveAttention
+from padless.layers.attention import Attention as Attention
+from padless.layers.attention import GroupedQueryAttention as GroupedQueryAttention
 from padless.layers.attention import MultiHeadAttention as MultiHeadAttention
 from padless.layers.cells import GRUCell as GRUCell
 from padless.layers.cells import LSTMCell as LSTMCell
@@ -76,6 +79,10 @@ from padless.layers.pooling_dense import GlobalMaxPooling2D as GlobalMaxPooling2
 from padless.layers.pooling_dense import GlobalMaxPooling3D as GlobalMaxPooling3D
 from padless.layers.pooling_dense import MaxPooling2D as MaxPooling2D
 from padless.layers.pooling_dense import MaxPooling3D as MaxPooling3D
+from padless.layers.positions import PositionEmbedding as PositionEmbedding
+from padless.layers.positions import RotaryEmbedding as RotaryEmbedding
+from padless.layers.positions import SinePositionEncoding as SinePositionEncoding
+from padless.layers.positions import TokenAndPositionEmbedding as TokenAndPositionEmbedding
 from padless.layers.recurrent import GRU as GRU
 from padless.layers.recurrent import LSTM as LSTM
 from padless.layers.recurrent import RNN as RNN
@@ -101,6 +108,8 @@ from padless.layers.reshaping_dense import ZeroPadding3D as ZeroPadding3D
 from padless.layers.separable import DepthwiseConv1D as DepthwiseConv1D
 from padless.layers.separable import SeparableConv1D as SeparableConv1D
 from padless.layers.time_distributed import TimeDistributed as TimeDistributed
+from padless.layers.transformer import TransformerDecoder as TransformerDecoder
+from padless.layers.transformer import TransformerEncoder as TransformerEncoder
 from padless.layers.transposed import Conv1DTranspose as Conv1DTranspose
 from padless.layers.wrappers import Bidirectional as Bidirectional
 
@@ -117,6 +126,7 @@ GlobalAvgPool3D = GlobalAveragePooling3D
 GlobalMaxPool1D = GlobalMaxPooling1D
 GlobalMaxPool2D = GlobalMaxPooling2D
 GlobalMaxPool3D = GlobalMaxPooling3D
+GroupQueryAttention = GroupedQueryAttention
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
 MaxPool3D = MaxPooling3D

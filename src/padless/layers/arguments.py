@@ -37,6 +37,36 @@ def positive(place: str, name: str, value: Any) -> int:
     )
 
 
+def share(place: str, name: str, value: Any) -> float:
+    """Require a share below 1.
+
+    Args:
+        place: the layer, for the error.
+        name: of the argument.
+        value: what was given.
+
+    Returns:
+        The share.
+
+    Raises:
+        ArgumentError: when it is anything else.
+
+    Example:
+        >>> share("layer 'attention'", "dropout", 0.1)
+        0.1
+    """
+    if not isinstance(value, bool | str) and 0 <= value < 1:
+        return float(value)
+    raise ArgumentError(
+        explain(
+            f"{place}: {name}",
+            expected="a share from 0 up to, but not, 1",
+            got=repr(value),
+            fix=f"{name}=0.1 for a tenth",
+        )
+    )
+
+
 def sizes(place: str, name: str, value: Any, count: int) -> tuple[int, ...]:
     """Require one size for each of several axes; a single number stands for all.
 

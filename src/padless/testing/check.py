@@ -437,7 +437,7 @@ class _Check:
             with substituted(self.layer, {path: given[path] for path in own}):
                 outputs = _parts(self._call(inputs))
             # What is added is 0, and makes a sum of nothing depend on something.
-            total = sum(self.layer.xp.sum(array[:0]) for array in given.values())
+            total = sum(self.layer.xp.sum(self.layer.xp.reshape(array, (-1,))[:0]) for array in given.values())
             for y, parts in zip(outputs, weights, strict=True):
                 values = y.values if isinstance(y, Ragged) else y
                 if not self.backend.dtype_name(values).startswith(("float", "bfloat")):

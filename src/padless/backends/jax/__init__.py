@@ -29,7 +29,7 @@ from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
 from padless.lengths import Window
 from padless.ragged import Ragged
-from padless.rows import RowPartition
+from padless.rows import PairRows, RowPartition
 
 if TYPE_CHECKING:
     from padless.function import FunctionBatch, ModelFunction
@@ -310,14 +310,36 @@ class JaxBackend(Backend):
         *,
         scale: float,
         causal: bool = False,
+        window: int | None = None,
+        mask: Array | None = None,
         dropout: float = 0.0,
         seed: tuple[int, ...] = (),
     ) -> Array:
         if not q.size or not k.size or not v.size:
             return jnp.zeros((*q.shape[:2], v.shape[2]), q.dtype)
-        bounds, value_bounds = self.plan(rows, "bounds"), self.plan(value_rows, "bounds")
+        k, v = self._for_heads(k, q.shape[1]), self._for_heads(v, q.shape[1])
+        bounds, seen = (self.plan(rows, "bounds"), self.plan(value_rows, "bounds")), None
+        if mask is not None:
+            seen = attention.Seen(mask, self.plan(rows.pairs(value_rows), "bounds")["starts"])
         words = random.words_of(seed)
-        return attention.attend(q, k, v, bounds, value_bounds, words, scale=scale, causal=causal, rate=dropout)
+        return attention.attend(q, k, v, *bounds, seen, words, scale=scale, causal=causal, window=window, rate=dropout)
+
+    def pair_scores(self, q: Array, k: Array, pairs: RowPartition, scale: float) -> Array:
+        places = self.index(pairs, "query_index"), self.index(pairs, "key_index")
+        return attention.pair_scores(q, self._for_heads(k, q.shape[1]), *places, scale=scale)
+
+    def _pair_softmax(self, scores: Array, pairs: RowPartition) -> Array:
+        assert isinstance(pairs, PairRows)
+        return attention.pair_softmax(scores, self.index(pairs, "query_index"), pairs.queries.nvals)
+
+    def pair_dropout(self, shares: Array, pairs: RowPartition, rate: float, seed: tuple[int, ...]) -> Array:
+        places = self.index(pairs, "query_index"), self.index(pairs, "key_ranks")
+        return attention.pair_dropout(shares, *places, rate=rate, seed=random.words_of(seed))
+
+    def pair_sums(self, shares: Array, v: Array, pairs: RowPartition) -> Array:
+        assert isinstance(pairs, PairRows)
+        places = self.index(pairs, "query_index"), self.index(pairs, "key_index")
+        return attention.pair_sums(shares, self._for_heads(v, shares.shape[1]), *places, count=pairs.queries.nvals)
 
     def convolve_dense(
         self, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, groups: int

@@ -43,9 +43,22 @@ class _How(NamedTuple):
 
     scale: float
     causal: bool
+    window: int | None
     rate: float
     queries: int
     keys: int
+
+
+class Seen(NamedTuple):
+    """Which pairs of a query and a key see each other.
+
+    Attributes:
+        mask: (P, 1) or (P, H) bool.
+        starts: (B,) the first pair of each row.
+    """
+
+    mask: Array
+    starts: Array
 
 
 def bounds(rows: RowPartition) -> dict[str, Host]:
@@ -61,16 +74,18 @@ def bounds(rows: RowPartition) -> dict[str, Host]:
     return {"starts": starts, "ends": np.where(np.arange(rows.nrows) < rows.live_rows, rows.row_splits[1:], starts)}
 
 
-@partial(jax.jit, static_argnames=("scale", "causal", "rate"))
+@partial(jax.jit, static_argnames=("scale", "causal", "window", "rate"))
 def attend(
     q: Array,
     k: Array,
     v: Array,
     rows: Bounds,
     value_rows: Bounds,
+    seen: Seen | None,
     seed: list[Any],
     scale: float,
     causal: bool,
+    window: int | None,
     rate: float,
 ) -> Array:
     """Attend within rows.
@@ -81,18 +96,22 @@ def attend(
         v: (M, H, V).
         rows: what `bounds` made of the partition of the queries.
         value_rows: what it made of that of the keys.
+        seen: which pairs see each other; None for all.
         seed: of what is dropped.
         scale: of the scores.
         causal: whether the i-th step of a row sees only the first i of the other.
+        window: the i-th step sees only those that are fewer than so many places from i.
         rate: share of the probabilities that is dropped.
 
     Returns:
         (N, H, V).
     """
     count = rows["starts"].shape[0]
-    how = _How(scale, causal, rate, block(q.shape[0], count, QUERIES), block(k.shape[0], count, KEYS))
+    how = _How(scale, causal, window, rate, block(q.shape[0], count, QUERIES), block(k.shape[0], count, KEYS))
+    if seen is not None:
+        seen = Seen(seen.mask.T, seen.starts)
     key = jnp.stack(key_of(seed)) if rate else jnp.zeros(2, jnp.uint32)
-    return _attend(how, q, k, v, rows, value_rows, key)
+    return _attend(how, q, k, v, rows, value_rows, seen, key)
 
 
 def block(steps: int, rows: int, most: int) -> int:
@@ -136,6 +155,7 @@ class _Place(NamedTuple):
     value_start: Array
     value_length: Array
     rank: Array
+    row: Array
 
 
 def _over_queries(how: _How, rows: Bounds, value_rows: Bounds, turn: Callable[[_Place, Any], Any], carry: Any) -> Any:
@@ -146,7 +166,7 @@ def _over_queries(how: _How, rows: Bounds, value_rows: Bounds, turn: Callable[[_
         length, value_length = rows["ends"][row] - start, value_rows["ends"][row] - value_start
 
         def of_block(block: Array, carry: Any) -> Any:
-            return turn(_Place(start, length, value_start, value_length, block * how.queries), carry)
+            return turn(_Place(start, length, value_start, value_length, block * how.queries, row), carry)
 
         return lax.fori_loop(0, -(-length // how.queries), of_block, carry)
 
@@ -155,38 +175,56 @@ def _over_queries(how: _How, rows: Bounds, value_rows: Bounds, turn: Callable[[_
 
 def _over_keys(how: _How, at: _Place, turn: Callable[[Array, Any], Any], carry: Any) -> Any:
     """Run through the blocks of keys that a block of queries sees, by the rank of their first."""
-    seen = jnp.minimum(at.value_length, at.rank + how.queries) if how.causal else at.value_length
-    return lax.fori_loop(0, -(-seen // how.keys), lambda block, carry: turn(block * how.keys, carry), carry)
+    first, last = jnp.zeros((), jnp.int32), at.value_length
+    if how.window is not None:
+        first = jnp.maximum(at.rank - how.window + 1, 0) // how.keys
+        last = jnp.minimum(last, at.rank + how.queries + how.window - 1)
+    if how.causal:
+        last = jnp.minimum(last, at.rank + how.queries)
+    return lax.fori_loop(first, -(-last // how.keys), lambda block, carry: turn(block * how.keys, carry), carry)
 
 
-def _visible(how: _How, at: _Place, rank: Array) -> Array:
-    """(queries, keys) whether a query sees a key."""
+def _visible(how: _How, at: _Place, rank: Array, seen: Seen | None) -> Array:
+    """(queries, keys), or (1 or H, queries, keys) with a mask, whether a query sees a key."""
     keys = rank + jnp.arange(how.keys, dtype=jnp.int32)
-    inside = jnp.broadcast_to(keys < at.value_length, (how.queries, how.keys))
-    if not how.causal:
-        return inside
-    return inside & (keys <= (at.rank + jnp.arange(how.queries, dtype=jnp.int32))[:, None])
+    queries = (at.rank + jnp.arange(how.queries, dtype=jnp.int32))[:, None]
+    visible = jnp.broadcast_to(keys < at.value_length, (how.queries, how.keys))
+    if how.causal:
+        visible &= keys <= queries
+    if how.window is not None:
+        visible &= jnp.abs(keys - queries) < how.window
+    if seen is None:
+        return visible
+    pair = seen.starts[at.row] + queries * at.value_length + keys
+    return visible & seen.mask.at[:, pair].get(mode="fill", fill_value=False)
 
 
 def _kept(how: _How, key: Array, at: _Place, rank: Array, heads: int) -> Array:
-    """(H, queries, keys) whether dropout keeps a probability: a hash of head, query step and rank of the key."""
-    steps = (at.start + at.rank).astype(jnp.uint32) + jnp.arange(how.queries, dtype=jnp.uint32)
-    lines = steps * np.uint32(heads) + jnp.arange(heads, dtype=jnp.uint32)[:, None]
-    columns = rank.astype(jnp.uint32) + jnp.arange(how.keys, dtype=jnp.uint32)
-    drawn = mixed(mixed(lines + key[0])[..., None] ^ mixed(mixed(columns + key[1])))
-    return drawn >= np.uint32(round(how.rate * 2**32))
+    """(H, queries, keys) whether dropout keeps a probability."""
+    steps = at.start + at.rank + jnp.arange(how.queries, dtype=jnp.int32)
+    columns = rank + jnp.arange(how.keys, dtype=jnp.int32)
+    return _drawn(how.rate, key, steps[:, None], jnp.arange(heads)[:, None, None], columns, heads)
+
+
+def _drawn(rate: float, key: Array, steps: Array, head: Array, ranks: Array, heads: int) -> Array:
+    """Whether dropout keeps a probability: a hash of head, query step and rank of the key."""
+    lines = steps.astype(jnp.uint32) * np.uint32(heads) + head.astype(jnp.uint32)
+    drawn = mixed(mixed(lines + key[0]) ^ mixed(mixed(ranks.astype(jnp.uint32) + key[1])))
+    return drawn >= np.uint32(round(rate * 2**32))
 
 
 # ---- forward
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _attend(how: _How, q: Array, k: Array, v: Array, rows: Bounds, value_rows: Bounds, key: Array) -> Array:
-    return _forward(how, q, k, v, rows, value_rows, key)[0]
+def _attend(
+    how: _How, q: Array, k: Array, v: Array, rows: Bounds, value_rows: Bounds, seen: Seen | None, key: Array
+) -> Array:
+    return _forward(how, q, k, v, rows, value_rows, seen, key)[0]
 
 
 def _forward(
-    how: _How, q: Array, k: Array, v: Array, rows: Bounds, value_rows: Bounds, key: Array
+    how: _How, q: Array, k: Array, v: Array, rows: Bounds, value_rows: Bounds, seen: Seen | None, key: Array
 ) -> tuple[Array, Any]:
     steps, kind, (heads, width) = q.shape[0], q.dtype, v.shape[1:]
     q, k, v = _by_head(q * how.scale, how.queries), _by_head(k, how.keys), _by_head(v, how.keys)
@@ -199,9 +237,10 @@ def _forward(
             largest, total, y = before
             left = at.value_length - rank
             keys, values = (_cut(x, at.value_start + rank, how.keys, left) for x in (k, v))
-            scores = jnp.where(_visible(how, at, rank), lax.dot_general(own, keys, _ROWS), -jnp.inf)
+            scores = jnp.where(_visible(how, at, rank, seen), lax.dot_general(own, keys, _ROWS), -jnp.inf)
             new = jnp.maximum(largest, scores.max(-1))
-            shares, shrink = jnp.exp(scores - new[..., None]), jnp.exp(largest - new)
+            base = jnp.where(new == -jnp.inf, 0, new)  # of a query that has seen no key yet
+            shares, shrink = jnp.exp(scores - base[..., None]), jnp.exp(largest - base)
             total = shrink * total + shares.sum(-1)
             if how.rate:
                 shares = jnp.where(_kept(how, key, at, rank, heads), shares / (1 - how.rate), 0)
@@ -210,7 +249,7 @@ def _forward(
         nothing = jnp.zeros((heads, how.queries), kind)
         begin = nothing - jnp.inf, nothing, jnp.zeros((heads, how.queries, width), kind)
         largest, total, y = _over_keys(how, at, grow, begin)
-        # Without any key the sum is 0, and so is the output; the first block holds a key that every query sees.
+        # Without any key in sight the sum is 0, and so is the output.
         some = total != 0
         y, log = y / jnp.where(some, total, 1)[..., None], jnp.where(some, largest + jnp.log(total), 0)
         return _put(made[0], y, first), _put(made[1], log, first)
@@ -220,7 +259,7 @@ def _forward(
         how, rows, value_rows, turn, (jnp.zeros((heads, size, width), kind), jnp.zeros((heads, size), kind))
     )
     y = jnp.where(_live(rows, steps), _by_step(y, steps), 0)
-    return y, (q, k, v, y, logs, rows, value_rows, key)
+    return y, (q, k, v, y, logs, rows, value_rows, seen, key)
 
 
 def _live(rows: Bounds, steps: int) -> Array:
@@ -229,11 +268,93 @@ def _live(rows: Bounds, steps: int) -> Array:
     return jnp.arange(steps, dtype=jnp.int32)[:, None, None] < end
 
 
+# ---- pairs: for scores that are wanted, or that are no products
+
+
+@partial(jax.jit, static_argnames=("scale",))
+def pair_scores(q: Array, k: Array, queries: Array, keys: Array, scale: float) -> Array:
+    """Products of queries and keys, for pairs.
+
+    Args:
+        q: (N, H, K).
+        k: (M, H, K).
+        queries: (P,) the query of each pair; N for a spare one.
+        keys: (P,) its key.
+        scale: of the products.
+
+    Returns:
+        (P, H).
+    """
+    return (_read(q * scale, queries) * _read(k, keys)).sum(-1)
+
+
+@partial(jax.jit, static_argnames=("count",))
+def pair_softmax(scores: Array, queries: Array, count: int) -> Array:
+    """The softmax over the pairs of each query; those without any finite score get 0.
+
+    Args:
+        scores: (P, H).
+        queries: (P,) the query of each pair; N for a spare one.
+        count: N.
+
+    Returns:
+        (P, H).
+    """
+    options: dict[str, Any] = {"mode": "drop", "indices_are_sorted": True}
+    nothing = jnp.zeros((count, scores.shape[1]), scores.dtype)
+    largest = lax.stop_gradient((nothing - jnp.inf).at[queries].max(scores, **options))
+    shares = jnp.exp(scores - _read(jnp.where(largest == -jnp.inf, 0, largest), queries))
+    total = nothing.at[queries].add(shares, **options)
+    return shares / _read(jnp.where(total == 0, 1, total), queries, 1)
+
+
+@partial(jax.jit, static_argnames=("rate",))
+def pair_dropout(shares: Array, queries: Array, ranks: Array, rate: float, seed: list[Any]) -> Array:
+    """Drop what the kernel drops.
+
+    Args:
+        shares: (P, H).
+        queries: (P,) the query of each pair.
+        ranks: (P,) the rank of its key in the row.
+        rate: share of them that is dropped.
+        seed: of what is dropped.
+
+    Returns:
+        (P, H).
+    """
+    heads = shares.shape[1]
+    stays = _drawn(rate, jnp.stack(key_of(seed)), queries[:, None], jnp.arange(heads), ranks[:, None], heads)
+    return jnp.where(stays, shares / (1 - rate), 0)
+
+
+@partial(jax.jit, static_argnames=("count",))
+def pair_sums(shares: Array, v: Array, queries: Array, keys: Array, count: int) -> Array:
+    """Sum values by their shares.
+
+    Args:
+        shares: (P, H).
+        v: (M, H, V).
+        queries: (P,) the query of each pair; N for a spare one.
+        keys: (P,) its key.
+        count: N.
+
+    Returns:
+        (N, H, V).
+    """
+    sums = jnp.zeros((count, *v.shape[1:]), v.dtype)
+    return sums.at[queries].add(shares[..., None] * _read(v, keys), mode="drop", indices_are_sorted=True)
+
+
+def _read(x: Array, index: Array, fill: float = 0) -> Array:
+    found: Array = x.at[index].get(mode="fill", fill_value=fill, wrap_negative_indices=False)
+    return found
+
+
 # ---- backward
 
 
 def _backward(how: _How, kept: Any, by_y: Array) -> tuple[Any, ...]:
-    q, k, v, y, logs, rows, value_rows, key = kept
+    q, k, v, y, logs, rows, value_rows, seen, key = kept
     steps, value_steps, heads = by_y.shape[0], k.shape[1] - how.keys, q.shape[0]
     pulls = jnp.pad((y * by_y).sum(-1).T, ((0, 0), (0, how.queries)))
     by_y = _by_head(by_y, how.queries)
@@ -246,7 +367,7 @@ def _backward(how: _How, kept: Any, by_y: Array) -> tuple[Any, ...]:
             by_q, by_k, by_v = before
             begin, left = at.value_start + rank, at.value_length - rank
             keys, values = (_cut(x, begin, how.keys, left) for x in (k, v))
-            visible = _visible(how, at, rank)
+            visible = _visible(how, at, rank, seen)
             shares = jnp.where(visible, jnp.exp(lax.dot_general(own, keys, _ROWS) - log[..., None]), 0)
             by_shares, used = lax.dot_general(by_own, values, _ROWS), shares
             if how.rate:
@@ -266,7 +387,7 @@ def _backward(how: _How, kept: Any, by_y: Array) -> tuple[Any, ...]:
 
     by_q, by_k, by_v = _over_queries(how, rows, value_rows, turn, tuple(jnp.zeros_like(x) for x in (q, k, v)))
     by_q = jnp.where(_live(rows, steps), _by_step(by_q, steps) * how.scale, 0)
-    return by_q, _by_step(by_k, value_steps), _by_step(by_v, value_steps), None, None, None
+    return by_q, _by_step(by_k, value_steps), _by_step(by_v, value_steps), None, None, None, None
 
 
 _attend.defvjp(_forward, _backward)

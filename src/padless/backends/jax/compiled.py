@@ -107,7 +107,7 @@ class FilledBatch:
         """The number of these rows, filled up to so many, among those of the batch."""
         for at, known in enumerate(self.rows):
             # Lists know nothing of masked steps: as many live steps in each row is all that they can promise.
-            alike = not rows.came_padded and np.array_equal(rows.row_splits, known.real.row_splits)
+            alike = not rows.came_padded and rows.same_lengths(known.real)
             if known.nrows == nrows and (alike or known.real.same_steps(rows)):
                 return at
         steps = None if room is None or room < rows.nvals else room

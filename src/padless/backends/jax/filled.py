@@ -19,7 +19,7 @@ import numpy as np
 
 from padless.errors import BackendError, explain
 from padless.lengths import Derivation, Room, Taps
-from padless.rows import Bool, Int, RowPartition
+from padless.rows import Bool, Int, PairRows, RowPartition
 
 Path = tuple[tuple[Any, ...], ...]
 """How a partition came of that of an input: names and arguments of methods, one after the other."""
@@ -62,7 +62,7 @@ class FilledRows(RowPartition):
 
     def __init__(self, real: RowPartition, nrows: int, nvals: int, places: int | None = None) -> None:
         empty = np.full(nrows - real.nrows - 1, real.nvals)
-        super().__init__(np.concatenate([real.row_splits, empty, [nvals]]))
+        RowPartition.__init__(self, np.concatenate([real.row_splits, empty, [nvals]]))
         self.real = real
         self._given_starts = None
         self._given_length = real._given_length
@@ -145,6 +145,14 @@ class FilledRows(RowPartition):
         return self.pad_index.reshape(self.nrows, self.padded_length) < self.nvals
 
     @property
+    def counts_of_queries(self) -> Int:
+        """(B,) number of queries of each row of pairs; -1 of rows of steps."""
+        made = np.full(self.nrows, -1)
+        if isinstance(self.real, PairRows):
+            made[: self.real.nrows] = self.real.counts_of_queries
+        return made
+
+    @property
     def room(self) -> Room:
         """How large rows of these sizes can be."""
         return Room(self.nrows, self.nvals, self.places)
@@ -160,6 +168,20 @@ class FilledRows(RowPartition):
             return FilledRows(self.real.derived(how, *(part.real for part in parts[1:])), *room)
 
         return self if how.keeps else self.moved(("derived", how, *others), make)
+
+    def scaled(self, factor: int) -> RowPartition:
+        """As of the real rows, filled up."""
+        made = self.moved(
+            ("scaled", factor), lambda: FilledRows(self.real.scaled(factor), self.nrows, self.nvals * factor)
+        )
+        return made  # type: ignore[no-any-return]
+
+    def pairs(self, keys: RowPartition) -> RowPartition:
+        """As of the real rows, filled up."""
+        return self._paired_once(keys, FilledPairs)
+
+    def _pairs_with(self, queries: RowPartition) -> RowPartition:
+        return queries._paired_once(self, FilledPairs)
 
     def _taps(self, how: Derivation, *others: RowPartition) -> Taps:
         """As of the real rows; a spare step reads what the first does: it is as finite as the data are."""
@@ -185,6 +207,49 @@ def _all_filled(parts: tuple[RowPartition, ...]) -> list[FilledRows]:
 def _filled(array: Int, size: int) -> Int:
     first = array[:1] if len(array) else np.zeros((1, *array.shape[1:]), np.int64)
     return np.concatenate([array, np.repeat(first, size - len(array), axis=0)])
+
+
+class FilledPairs(FilledRows, PairRows):
+    """The pairs of two partitions of a batch, filled up to a size.
+
+    Args:
+        queries: filled rows; or rows of one length, of an array of as many rows.
+        keys: likewise.
+    """
+
+    def __init__(self, queries: RowPartition, keys: RowPartition) -> None:
+        nrows = next(rows.real.nrows for rows in (queries, keys) if isinstance(rows, FilledRows))
+        one, other = (
+            rows.real if isinstance(rows, FilledRows) else RowPartition.uniform(nrows, rows.padded_length)
+            for rows in (queries, keys)
+        )
+        real = one.pairs(other)
+        assert isinstance(real, PairRows)
+        FilledRows.__init__(self, real, queries.nrows, max(capacity(real.nvals, _STEPS), _STEPS))
+        self.queries, self.keys, self._pairs = queries, keys, real
+
+    def _spared(self, index: Int, spare: int) -> Int:
+        return np.concatenate([index, np.full(self.nvals - self.real.nvals, spare)])
+
+    @cached_property
+    def query_index(self) -> Int:
+        """(P,) as of the real pairs; N for a spare one."""
+        return self._spared(self._pairs.query_index, self.queries.nvals)
+
+    @cached_property
+    def key_index(self) -> Int:
+        """(P,) as of the real pairs; the first for a spare one."""
+        return self._spared(self._pairs.key_index, 0)
+
+    @cached_property
+    def query_ranks(self) -> Int:
+        """(P,) as of the real pairs; 0 for a spare one."""
+        return self._spared(self._pairs.query_ranks, 0)
+
+    @cached_property
+    def key_ranks(self) -> Int:
+        """(P,) as of the real pairs; 0 for a spare one."""
+        return self._spared(self._pairs.key_ranks, 0)
 
 
 class Source(Protocol):
@@ -349,6 +414,27 @@ class TracedRows(RowPartition):
         path = (*self.path, ("derived", how, *origins))
         return TracedRows(Sizes(room.nrows, room.nvals), self.source, self.input_name, path)
 
+    def scaled(self, factor: int) -> RowPartition:
+        """As outside, with sizes alone."""
+        sizes = Sizes(self.nrows, self.nvals * factor)
+        return TracedRows(sizes, self.source, self.input_name, (*self.path, ("scaled", factor)))
+
+    def pairs(self, keys: RowPartition) -> RowPartition:
+        """As outside, with sizes alone."""
+        if isinstance(keys, TracedRows):
+            return self._paired(self, keys, ("pairs", Origin(keys.input_name, keys.path)))
+        return self._paired(self, keys, ("pairs_with_array", keys.padded_length, True))
+
+    def _pairs_with(self, queries: RowPartition) -> RowPartition:
+        if isinstance(queries, TracedRows):
+            return queries.pairs(self)
+        return self._paired(queries, self, ("pairs_with_array", queries.padded_length, False))
+
+    def _paired(self, queries: RowPartition, keys: RowPartition, step: tuple[Any, ...]) -> RowPartition:
+        path = (*self.path, step)
+        size = self.source.number(self.input_name, path, "nvals")
+        return TracedPairs(queries, keys, Sizes(self.nrows, size), self.source, self.input_name, path)
+
     def arrays(self, how: str, name: str, *arguments: Hashable) -> Any:
         """What the host made of these rows.
 
@@ -395,6 +481,31 @@ def _origin(rows: RowPartition) -> Origin:
             )
         )
     return Origin(rows.input_name, rows.path)
+
+
+class TracedPairs(TracedRows, PairRows):
+    """Pairs inside of a compiled function.
+
+    Args:
+        queries: traced rows; or rows of one length, of an array of as many rows.
+        keys: likewise.
+        sizes: as of `TracedRows`.
+        source: as of `TracedRows`.
+        input_name: as of `TracedRows`.
+        path: as of `TracedRows`.
+    """
+
+    def __init__(
+        self,
+        queries: RowPartition,
+        keys: RowPartition,
+        sizes: Sizes,
+        source: Source | None,
+        input_name: int,
+        path: Path,
+    ) -> None:
+        TracedRows.__init__(self, sizes, source, input_name, path)
+        self.queries, self.keys = queries, keys
 
 
 def follow(inputs: Sequence[RowPartition], at: int, path: Path) -> RowPartition:

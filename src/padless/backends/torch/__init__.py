@@ -21,7 +21,7 @@ from torch.nn import functional
 from padless.backends.base import Array, Backend, Cell
 from padless.backends.torch import attention, convolution, recurrent
 from padless.errors import DTypeError, explain
-from padless.rows import RowPartition
+from padless.rows import PairRows, RowPartition
 
 if TYPE_CHECKING:
     from padless.optimizers import Optimizer
@@ -211,12 +211,21 @@ class TorchBackend(Backend):
         *,
         scale: float,
         causal: bool = False,
+        window: int | None = None,
+        mask: Array | None = None,
         dropout: float = 0.0,
         seed: tuple[int, ...] = (),
     ) -> Array:
+        options: dict[str, Any] = {"scale": scale, "causal": causal, "window": window, "mask": mask}
         if dropout:  # torch's kernel draws by a generator of its own
-            return super().attention(q, k, v, rows, value_rows, scale=scale, causal=causal, dropout=dropout, seed=seed)
-        return attention.attend(attention.plan(self, rows, value_rows), q, k, v, scale=scale, causal=causal)
+            return super().attention(q, k, v, rows, value_rows, **options, dropout=dropout, seed=seed)
+        layout = attention.plan(self, rows, value_rows)
+        if mask is not None:
+            pairs = rows.pairs(value_rows)
+            assert isinstance(pairs, PairRows)
+            options["tables"] = attention.pair_tables(self, layout, pairs)
+        heads = q.shape[1]
+        return attention.attend(layout, q, self._for_heads(k, heads), self._for_heads(v, heads), **options)
 
     def ctc(self, x: Array, rows: RowPartition, labels: Array, counts: Array, *, blank: int = 0) -> Array:
         if not rows.nvals or not labels.shape[1]:
