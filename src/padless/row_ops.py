@@ -23,9 +23,9 @@ def _of_symbols_too(function: F) -> F:
 
     @functools.wraps(function)
     def chosen(*args: Any, **kwargs: Any) -> Any:
-        from padless.spec import Symbol
+        from padless.layer import has_symbol
 
-        if any(isinstance(value, Symbol) for value in (*args, *kwargs.values())):
+        if any(map(has_symbol, (*args, *kwargs.values()))):
             from padless.operation import Operation
 
             return Operation(function.__name__)(*args, **kwargs)
@@ -150,6 +150,7 @@ def derived(x: Ragged, how: Derivation, *others: Ragged) -> Ragged:
     return Ragged(owner.take_or(values, index, 0), made)
 
 
+@_of_symbols_too
 def row_concat(parts: Sequence[Ragged]) -> Ragged:
     """Put rows behind rows: each row of the output holds the steps of that row of every input, one after the other.
 

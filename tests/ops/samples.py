@@ -212,7 +212,8 @@ APART = {
     "segment_sum": "of arrays alone",
     "segment_max": "of arrays alone",
     **dict.fromkeys(
-        ("row_sum", "row_mean", "row_max", "row_first", "row_last", "row_reverse", "row_slice", "spread"), "tests/rows"
+        ("row_sum", "row_mean", "row_max", "row_first", "row_last", "row_reverse", "row_concat", "row_slice", "spread"),
+        "tests/rows",
     ),
 }
 """Functions that are tried elsewhere, and why."""

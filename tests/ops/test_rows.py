@@ -364,6 +364,17 @@ def test_row_functions_of_symbols(backend: str) -> None:
     np.testing.assert_allclose(host(model(data).values), host(expected.values), **VALUES)
 
 
+def test_rows_behind_rows_of_symbols() -> None:
+    x = Input((None, 3))
+    model = Model(x, [padless.row_concat([x[:, 1:], x]), ops.concatenate([x[:, 1:], x], axis=1)])
+    data = ragged([2, 0, 3])
+    for one in (model, type(model).from_config(model.get_config())):
+        for made in one(data):
+            assert made.to_list() == [row[1:] + row for row in data.to_list()]
+    with pytest.raises(MaskError, match=r"ops\.concatenate"):
+        ops.concatenate([data, np.ones((3, 2, 3), np.float32)], axis=1)
+
+
 def test_layers_and_functions_in_one_graph_are_trained(trainer: str) -> None:
     x = Input((None, 3))
     h = ops.relu(Dense(4)(x)) * np.array([0.5, 1, 1.5, 2]) + 1

@@ -14,7 +14,7 @@ from padless.errors import ArgumentError, MaskError, ShapeError, explain
 from padless.operation import dtype_text, named
 from padless.ops.values import Array, array_of, features, owner_of, places, refuse
 from padless.ragged import Ragged, beside, index
-from padless.row_ops import row_reverse
+from padless.row_ops import row_concat, row_reverse
 
 # ---- shape and kind; a symbol answers at once
 
@@ -233,9 +233,7 @@ def _concatenate(xs: Sequence[Any], axis: int = 0) -> Any:
         arrays = [array_of(x, owner) for x in xs]
         return _joined(where, owner, arrays, places(where, arrays[0], axis)[0])
     if places(where, first, axis)[0] == 1:
-        from padless.layers.merging import Concatenate
-
-        return Concatenate(1, name="ops.concatenate")(list(xs))
+        return row_concat([x if isinstance(x, Ragged) else refuse(where, first, axis) for x in xs])
     at = features(where, first, axis)[0]
     return first.with_values(_joined(where, owner, [_steps_beside(where, first, x) for x in xs], at))
 
