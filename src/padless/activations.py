@@ -824,3 +824,19 @@ def serialize(activation: Activation) -> str:
             fix="def a function with a name that padless.activations does not have",
         )
     )
+
+
+def deserialize(config: Any) -> Callable[..., Array]:
+    """Find an activation by what `serialize` gave, as `get` does.
+
+    Args:
+        config: a name, or None.
+
+    Returns:
+        The activation.
+
+    Example:
+        >>> deserialize("relu") is relu
+        True
+    """
+    return get(config)

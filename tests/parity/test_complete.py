@@ -60,7 +60,6 @@ ABSENT: dict[str, dict[str, str]] = {
                 "Hashing",
                 "IntegerLookup",
                 "MelSpectrogram",
-                "Normalization",
                 "Pipeline",
                 "STFTSpectrogram",
                 "StringLookup",
@@ -105,8 +104,8 @@ def _classes() -> list[Any]:
 
 
 OTHER_ARGUMENTS = {
-    "layers.InputLayer": "Input is a function here",
-    "layers.InputSpec": "a layer gets a Spec",
+    "layers.Layer": "autocast belongs to policies of precision, which are not there yet",
+    "metrics.Metric": "the name comes first, as in all metrics of Keras but its base class",
 }
 """Classes whose arguments differ on purpose, and why."""
 
@@ -121,6 +120,7 @@ def test_every_argument_of_keras_is_there(module: str, name: str) -> None:
         for parameter in inspect.signature(getattr(getattr(padless, module), name).__init__).parameters.values()
     )
     by_layer = {"name", "dtype", "trainable", "activity_regularizer", "quantization_config", "lora_rank", "lora_alpha"}
+    by_layer |= {"gptq_unpacked_column_size"}  # refused by name, as the others of quantization
     missing = set(theirs) - set(ours) - (by_layer if takes_more else set())
     assert not missing
     by_position = {name for name, parameter in ours.items() if parameter.kind is not parameter.KEYWORD_ONLY}

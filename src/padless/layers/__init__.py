@@ -112,6 +112,8 @@ from padless.layers.transformer import TransformerDecoder as TransformerDecoder
 from padless.layers.transformer import TransformerEncoder as TransformerEncoder
 from padless.layers.transposed import Conv1DTranspose as Conv1DTranspose
 from padless.layers.wrappers import Bidirectional as Bidirectional
+from padless.saving import deserialize as deserialize
+from padless.saving import serialize as serialize
 
 # Keras's other names for some of them.
 AvgPool1D = AveragePooling1D
