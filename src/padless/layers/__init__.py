@@ -19,7 +19,12 @@ from padless.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
 from padless.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
 from padless.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
 from padless.layers.convolution import Conv1D as Conv1D
-from padless.layers.convolution import Conv2D as Conv2D
+from padless.layers.convolution_dense import Conv2D as Conv2D
+from padless.layers.convolution_dense import Conv2DTranspose as Conv2DTranspose
+from padless.layers.convolution_dense import Conv3D as Conv3D
+from padless.layers.convolution_dense import Conv3DTranspose as Conv3DTranspose
+from padless.layers.convolution_dense import DepthwiseConv2D as DepthwiseConv2D
+from padless.layers.convolution_dense import SeparableConv2D as SeparableConv2D
 from padless.layers.crf import CRF as CRF
 from padless.layers.dense import Dense as Dense
 from padless.layers.dropout import AlphaDropout as AlphaDropout
@@ -102,6 +107,9 @@ AvgPool3D = AveragePooling3D
 Convolution1D = Conv1D
 Convolution1DTranspose = Conv1DTranspose
 Convolution2D = Conv2D
+Convolution2DTranspose = Conv2DTranspose
+Convolution3D = Conv3D
+Convolution3DTranspose = Conv3DTranspose
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalAvgPool2D = GlobalAveragePooling2D
 GlobalAvgPool3D = GlobalAveragePooling3D
@@ -112,3 +120,4 @@ MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
 MaxPool3D = MaxPooling3D
 SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D

@@ -22,7 +22,8 @@ class FeatureAxis(Layer):
         self.data_format = word(self.place, "data_format", data_format or known[0], known)
 
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.data_format == "channels_last":
+        # What cannot read rows at all says so itself.
+        if self.data_format == "channels_last" or (isinstance(x, Ragged) and self.view is None):
             return super()._run(x, *args, **kwargs)
         if isinstance(x, Ragged):
             raise MaskError(
