@@ -746,7 +746,10 @@ CASES: tuple[Case, ...] = (
     *_heads(),
 )
 
-NO_CASE = {"Layer": "the base class of all layers: it computes nothing"}
+NO_CASE = {
+    "Layer": "the base class of all layers: it computes nothing",
+    "Wrapper": "a base class: it computes nothing",
+}
 """Public layer classes without a case, and why."""
 
 

@@ -99,6 +99,8 @@ from padless.layers.separable import SeparableConv1D as SeparableConv1D
 from padless.layers.time_distributed import TimeDistributed as TimeDistributed
 from padless.layers.transposed import Conv1DTranspose as Conv1DTranspose
 from padless.layers.wrappers import Bidirectional as Bidirectional
+from padless.layers.wrappers import Wrapper as Wrapper
+from padless.spec import InputSpec as InputSpec
 
 # Keras's other names for some of them.
 AvgPool1D = AveragePooling1D
@@ -116,6 +118,7 @@ GlobalAvgPool3D = GlobalAveragePooling3D
 GlobalMaxPool1D = GlobalMaxPooling1D
 GlobalMaxPool2D = GlobalMaxPooling2D
 GlobalMaxPool3D = GlobalMaxPooling3D
+InputLayer = Input
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
 MaxPool3D = MaxPooling3D

@@ -8,6 +8,7 @@ from padless.errors import MaskError, explain
 from padless.layer import Layer
 from padless.layers.arguments import word
 from padless.ragged import Ragged
+from padless.spec import Spec
 
 
 class FeatureAxis(Layer):
@@ -20,6 +21,11 @@ class FeatureAxis(Layer):
     def _read_format(self, data_format: str | None) -> None:
         known = ("channels_last", "channels_first")
         self.data_format = word(self.place, "data_format", data_format or known[0], known)
+
+    def _spec_seen(self, spec: Spec) -> Spec:
+        if self.data_format == "channels_last" or len(spec) < 3:
+            return spec
+        return Spec((spec[0], *spec[2:], spec[1]), spec.dtype, ragged=spec.ragged)
 
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         # What cannot read rows at all says so itself.
@@ -34,5 +40,7 @@ class FeatureAxis(Layer):
                     fix="data_format='channels_last'",
                 )
             )
+        if not self.built:
+            self._build_for(x)
         y = super()._run(self.xp.moveaxis(x, 1, -1) if x.ndim > 2 else x, *args, **kwargs)
         return self.xp.moveaxis(y, -1, 1)
