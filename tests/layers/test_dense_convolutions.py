@@ -184,7 +184,7 @@ def test_arguments_that_do_not_go_together() -> None:
 
 def test_shapes_are_checked() -> None:
     for make in (layers.Conv2D, layers.SeparableConv2D, layers.Conv2DTranspose):
-        with pytest.raises(ShapeError, match="expected 4 axes"):
+        with pytest.raises(ShapeError, match=r"expected 4 axes, \(B, H, W, D\)(.|\n)*x\[None\] makes a batch of one"):
             make(2, 2)(draw(2, 5, 3))
         layer = make(2, 2)
         layer(draw(2, 5, 5, 3))

@@ -106,3 +106,22 @@ def test_builds_by_hand_and_from_outside_know_where_the_features_are(backend: st
     for layer in (first, wrapped):
         assert tuple(layer(x).shape) == (2, 5, 5, 3)
     assert tuple(first.kernel.shape) == tuple(last.kernel.shape) == (2, 2, 3, 5)
+
+
+def test_summaries_and_specs_see_features_where_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    layer = layers.Conv2D(5, 3, data_format="channels_first")
+    layer.input_spec = layers.InputSpec(axes={1: 3})
+    model = Sequential([padless.Input((3, 8, 9)), layer, layers.GlobalMaxPooling2D("channels_first")])
+    model.summary()
+    assert "(None, 5, 6, 7)" in capsys.readouterr().out
+    with pytest.raises(ShapeError, match="InputSpec"):
+        layer(np.ones((2, 8, 9, 3), np.float32))
+
+
+def test_rows_have_their_features_last(backend: str) -> None:
+    x = Ragged.from_list([np.ones((4, 3), np.float32), np.ones((2, 3), np.float32)])
+    layer = layers.Conv1D(5, 2, data_format="channels_first")
+    for _ in range(2):
+        with pytest.raises(MaskError, match="'channels_first', and rows"):
+            layer(x)
+        assert tuple(layer(np.ones((2, 3, 4), np.float32)).shape) == (2, 5, 3)

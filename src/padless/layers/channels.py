@@ -25,22 +25,23 @@ class FeatureAxis(Layer):
     def _spec_seen(self, spec: Spec) -> Spec:
         if self.data_format == "channels_last" or len(spec) < 3:
             return spec
-        return Spec((spec[0], *spec[2:], spec[1]), spec.dtype, ragged=spec.ragged)
+        if spec.ragged:
+            raise MaskError(self._rows_error())
+        return Spec((spec[0], *spec[2:], spec[1]), spec.dtype, ragged=False)
 
-    def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # What cannot read rows at all says so itself.
         if self.data_format == "channels_last" or (isinstance(x, Ragged) and self.view is None):
-            return super()._run(x, *args, **kwargs)
+            return super()._dispatch(x, args, kwargs)
         if isinstance(x, Ragged):
-            raise MaskError(
-                explain(
-                    f"{self.place}: data_format",
-                    expected="features as last axis, where rows have unequal length",
-                    got="'channels_first', and rows",
-                    fix="data_format='channels_last'",
-                )
-            )
-        if not self.built:
-            self._build_for(x)
-        y = super()._run(self.xp.moveaxis(x, 1, -1) if x.ndim > 2 else x, *args, **kwargs)
+            raise MaskError(self._rows_error())
+        y = super()._dispatch(self.xp.moveaxis(x, 1, -1) if x.ndim > 2 else x, args, kwargs)
         return self.xp.moveaxis(y, -1, 1)
+
+    def _rows_error(self) -> str:
+        return explain(
+            f"{self.place}: data_format",
+            expected="features as last axis, where rows have unequal length",
+            got="'channels_first', and rows",
+            fix="data_format='channels_last'",
+        )
