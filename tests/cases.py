@@ -458,6 +458,22 @@ def _ending() -> list[Case]:
         Case("Flatten", lambda d: layers.Flatten(dtype=d), "error"),
         Case("Conv2D", lambda d: layers.Conv2D(3, 2, dtype=d), "error", inputs=((5, 3),)),
         Case("Conv2D-same", lambda d: layers.Conv2D(3, 2, padding="same", dtype=d), "error", inputs=((5, 3),)),
+        Case(
+            "Conv2D-channels first",
+            lambda d: layers.Conv2D(3, 2, data_format="channels_first", dtype=d),
+            "error",
+            inputs=((5, 3),),
+        ),
+        Case("DepthwiseConv2D", lambda d: layers.DepthwiseConv2D(2, dtype=d), "error", inputs=((5, 3),)),
+        *(
+            Case(kind.__name__, lambda d, kind=kind: kind(3, 2, dtype=d), "error", inputs=inputs)
+            for kind, inputs in (
+                (layers.SeparableConv2D, ((5, 3),)),
+                (layers.Conv2DTranspose, ((5, 3),)),
+                (layers.Conv3D, ((5, 4, 3),)),
+                (layers.Conv3DTranspose, ((5, 4, 3),)),
+            )
+        ),
         *(
             Case(kind.__name__, lambda d, kind=kind: kind(dtype=d), "error", inputs=((5, 3),))
             for kind in (
@@ -892,6 +908,7 @@ CASES: tuple[Case, ...] = (
 NO_CASE = {
     "Layer": "the base class of all layers: it computes nothing",
     "Spread": "the first of its inputs has no rows: it is in OwnContext",
+    "Wrapper": "a base class: it computes nothing",
 }
 """Public layer classes without a case, and why."""
 

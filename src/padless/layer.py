@@ -188,6 +188,8 @@ class Layer:
     A layer that does so assigns the attribute in `__init__`, and says in `get_initial_state(batch_size)` what it begins
     with. They are no weights: neither counted nor saved.
     """
+    input_spec: Any = None
+    """An `InputSpec`, or one for each input of a layer that merges: what comes is held against it at every call."""
     reads_nested: ClassVar[bool] = False
     """Whether `call` reads rows within rows itself, as TimeDistributed does."""
 
@@ -724,6 +726,8 @@ class Layer:
         return self._run_prepared(x, args, kwargs)
 
     def _run_prepared(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.input_spec is not None:
+            self._require_spec(x)
         if not self.built:
             self._build_for(x)
         y = self._dispatch(x, args, kwargs)
@@ -972,10 +976,22 @@ class Layer:
         spec = [Spec.of(value) for value in x] if self.merges else Spec.of(x)
         self._build_with(spec)
 
+    def _require_spec(self, x: Any) -> None:
+        wanted = self.input_spec if isinstance(self.input_spec, list | tuple) else [self.input_spec]
+        for value, one in zip(x if self.merges else [x], wanted, strict=False):
+            spec = Spec.of(value)
+            if one is not None and not one.fits(spec):
+                got = f"shape {tuple(spec)}, {spec.dtype}"
+                raise ShapeError(explain(self.place, expected=repr(one), got=got, fix="an input that fits input_spec"))
+
+    def _spec_seen(self, spec: Spec) -> Spec:
+        """What `build` is told of an input, given its spec; see FeatureAxis."""
+        return spec
+
     def _build_with(self, spec: Any) -> None:
         before = dict(self.__dict__)
         try:
-            self.build(spec)
+            self.build(self._spec_seen(spec))
         except BaseException:
             # A build that fails leaves the layer as it was, so that it can be called again.
             self._weights.clear()
@@ -1096,7 +1112,7 @@ def _noted(build: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(build)
     def built(self: Layer, spec: Any) -> None:
         shape = isinstance(spec, tuple | list) and all(n is None or isinstance(n, int) for n in spec)
-        build(self, Spec(tuple(spec), self.dtype) if shape and not isinstance(spec, Spec) else spec)
+        build(self, self._spec_seen(Spec(tuple(spec), self.dtype)) if shape and not isinstance(spec, Spec) else spec)
         self.built = True
 
     return built

@@ -88,6 +88,81 @@ class Spec(tuple[int | None, ...]):
         return tuple(self)[2:]
 
 
+class InputSpec:
+    """What a layer expects of an input: assigned to its `input_spec`, it is checked at every call.
+
+    Axes are counted as in (B, None, D), batch first, also where rows come; an axis that varies fits any size.
+
+    Args:
+        dtype: name.
+        shape: one size for each axis, None for any.
+        ndim: number of axes.
+        max_ndim: most of them.
+        min_ndim: fewest of them.
+        axes: sizes of some axes, such as {-1: 16}.
+        allow_last_axis_squeeze: whether a last axis of size 1 may be there or not.
+        name: kept.
+        optional: kept.
+
+    Example:
+        >>> InputSpec(ndim=3, axes={-1: 16})
+        InputSpec(ndim=3, axes={-1: 16})
+        >>> InputSpec(shape=(None, 4, 1), allow_last_axis_squeeze=True).fits(Spec((None, 4)))
+        True
+    """
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: tuple[int | None, ...] | None = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int | None] | None = None,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
+    ) -> None:
+        self.dtype = None if dtype is None else str(getattr(dtype, "name", dtype))
+        self.shape = None if shape is None else tuple(shape)
+        self.ndim = ndim if shape is None else len(shape)
+        self.max_ndim = max_ndim
+        self.min_ndim = min_ndim
+        self.axes = {int(axis): size for axis, size in (axes or {}).items()}
+        self.allow_last_axis_squeeze = allow_last_axis_squeeze
+        self.name = name
+        self.optional = optional
+
+    def fits(self, spec: Spec) -> bool:
+        """Whether an input is as expected.
+
+        Args:
+            spec: of the input.
+
+        Returns:
+            The answer.
+        """
+        wanted, got, ndim = self.shape, tuple(spec), self.ndim
+        if wanted is not None and self.allow_last_axis_squeeze:
+            wanted, got = (one[:-1] if one and one[-1] == 1 else one for one in (wanted, got))
+            ndim = len(wanted)
+        sizes = [*enumerate(wanted or ()), *self.axes.items()]
+        return (
+            (self.dtype is None or self.dtype == spec.dtype)
+            and (ndim is None or ndim == len(got))
+            and (self.max_ndim is None or len(spec) <= self.max_ndim)
+            and (self.min_ndim is None or len(spec) >= self.min_ndim)
+            and all(-len(got) <= axis < len(got) for axis, _ in sizes)
+            and all(None in (size, got[axis]) or size == got[axis] for axis, size in sizes)
+        )
+
+    def __repr__(self) -> str:
+        said = {key: value for key, value in vars(self).items() if value not in (None, False, {})}
+        if self.shape is not None:
+            del said["ndim"]
+        return f"InputSpec({', '.join(f'{key}={value!r}' for key, value in said.items())})"
+
+
 _SYMBOL_FIX = (
     "a symbol stands for data that come later: give it to layers, or to padless operators; "
     "wrap other functions in a layer class with a `call`"

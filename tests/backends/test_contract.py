@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from padless import activations, backends, optimizers
 from padless.backends.base import Backend
 from padless.errors import DTypeError
+from padless.lengths import Transposed
 from padless.rows import RowPartition
 from tests import strategies
 from tests.conftest import BACKENDS
@@ -43,6 +44,7 @@ COMPARED = {
     "attention",
     "scan",
     "convolve_dense",
+    "convolve_dense_transposed",
     "compile",
     "value_and_grad",
     "update",
@@ -360,6 +362,28 @@ def test_dense_convolution_of_torch_equals_numpys(
         results.append(backend.to_host(y))
     assert results[0].shape == results[1].shape
     np.testing.assert_allclose(*results, **VALUES)
+
+
+@all_backends
+@pytest.mark.parametrize(
+    "hows",
+    [
+        (Transposed(3), Transposed(2)),
+        (Transposed(3, 2, padding="same"), Transposed(2, 3)),
+        (Transposed(1, 4, padding="same"), Transposed(4, 3, padding="same", more=1)),
+        (Transposed(2, 1, 3), Transposed(3, 1, 2, padding="same")),
+        (Transposed(2, 3, padding="same", more=0),),
+        (Transposed(2, 2, padding="same"), Transposed(1), Transposed(3, 2, more=1)),
+    ],
+)
+def test_dense_transposed_convolution(name: str, hows: tuple[Transposed, ...]) -> None:
+    backend, draw = backends.get(name), np.random.default_rng(0)
+    x = draw.normal(size=(2, *(4, 3, 2)[: len(hows)], 3))
+    kernel = draw.normal(size=(*(how.size for how in hows), 2, 3))
+    fast = with_gradients(backend, lambda v, w: [backend.convolve_dense_transposed(v, w, hows)], x, kernel)
+    slow = with_gradients(backend, lambda v, w: [Backend.convolve_dense_transposed(backend, v, w, hows)], x, kernel)
+    assert fast[0].shape[1:-1] == tuple(int(how.count(n)) for how, n in zip(hows, x.shape[1:-1], strict=True))
+    assert_same(fast, slow)
 
 
 # ---- training

@@ -37,7 +37,56 @@ def convolutions() -> list[Case]:
         kwargs = {"filters": 4, "kernel_size": size, "padding": padding, "strides": stride, "dilation_rate": gap}
         found.append(("Conv2D", kwargs, (2, 7, 8, 3)))
     found.append(("Conv2D", {"filters": 4, "kernel_size": 3, "groups": 2, "activation": "relu"}, (2, 6, 5, 4)))
+    for padding, (stride, gap), size in product(
+        ("valid", "same"), ((1, 1), ((3, 1, 2), 1), (1, (1, 2, 1))), (2, (1, 3, 2))
+    ):
+        kwargs = {"filters": 2, "kernel_size": size, "padding": padding, "strides": stride, "dilation_rate": gap}
+        found.append(("Conv3D", kwargs, (2, 5, 6, 4, 3)))
+    found.append(("Conv3D", {"filters": 4, "kernel_size": 2, "groups": 2, "use_bias": False}, (2, 3, 4, 3, 4)))
+    for padding, (stride, gap), size in product(("valid", "same"), ((1, 1), (2, 1), (1, (2, 3))), (2, (1, 3))):
+        kwargs = {"kernel_size": size, "padding": padding, "strides": stride, "dilation_rate": gap}
+        found.append(("DepthwiseConv2D", {**kwargs, "depth_multiplier": 2}, (2, 7, 8, 3)))
+        found.append(("SeparableConv2D", {**kwargs, "filters": 4, "depth_multiplier": 2}, (2, 7, 8, 3)))
+    found.append(("DepthwiseConv2D", {"kernel_size": 3, "activation": "relu", "use_bias": False}, (2, 6, 5, 4)))
+    found.append(("SeparableConv2D", {"filters": 2, "kernel_size": 3, "activation": "tanh"}, (2, 6, 5, 4)))
+    for padding, (stride, gap), size in product(
+        ("valid", "same"), ((1, 1), (2, 1), ((3, 1), 1), (4, 1), (1, (2, 3))), (1, 2, (3, 4))
+    ):
+        kwargs = {"filters": 4, "kernel_size": size, "padding": padding, "strides": stride, "dilation_rate": gap}
+        found.append(("Conv2DTranspose", kwargs, (2, 3, 4, 3)))
+    for padding, more, size in product(("valid", "same"), (0, 1, (2, 0)), (2, (3, 4))):
+        kwargs = {"filters": 2, "kernel_size": size, "padding": padding, "strides": 3, "output_padding": more}
+        found.append(("Conv2DTranspose", kwargs, (2, 3, 4, 3)))
+    for padding, (stride, gap, more) in product(
+        ("valid", "same"), ((1, 1, None), ((2, 1, 3), 1, None), (2, 1, (1, 0, 1)), (1, 2, None))
+    ):
+        kwargs = {"filters": 2, "kernel_size": (1, 2, 3), "padding": padding, "strides": stride, "dilation_rate": gap}
+        found.append(("Conv3DTranspose", {**kwargs, "output_padding": more}, (2, 3, 2, 4, 3)))
     return found
+
+
+def channels_first() -> list[Case]:
+    """Each kind of layer of images and volumes, with its features before them."""
+    windows = {"strides": 2, "padding": "same"}
+    kinds: list[tuple[str, dict[str, Any], int]] = [
+        *((f"Conv{axes}D", {"filters": 2, "kernel_size": 3, **windows}, axes) for axes in (2, 3)),
+        *((f"Conv{axes}DTranspose", {"filters": 2, "kernel_size": 3, **windows}, axes) for axes in (2, 3)),
+        ("DepthwiseConv2D", {"kernel_size": 3, **windows}, 2),
+        ("SeparableConv2D", {"filters": 2, "kernel_size": 3, **windows}, 2),
+        ("MaxPooling2D", windows, 2),
+        ("AveragePooling3D", {"pool_size": 2}, 3),
+        ("GlobalMaxPooling2D", {}, 2),
+        ("GlobalAveragePooling3D", {"keepdims": True}, 3),
+        ("AdaptiveMaxPooling2D", {"output_size": 3}, 2),
+        ("AdaptiveAveragePooling3D", {"output_size": 2}, 3),
+        *((f"ZeroPadding{axes}D", {}, axes) for axes in (2, 3)),
+        *((f"Cropping{axes}D", {"cropping": 1}, axes) for axes in (2, 3)),
+        *((f"UpSampling{axes}D", {}, axes) for axes in (2, 3)),
+        ("UpSampling2D", {"interpolation": "bilinear"}, 2),
+    ]
+    return [
+        (name, {**kwargs, "data_format": "channels_first"}, (2, 3, *(6, 4, 5)[:axes])) for name, kwargs, axes in kinds
+    ]
 
 
 def poolings() -> list[Case]:
@@ -70,6 +119,7 @@ def poolings() -> list[Case]:
         found.append((f"ZeroPadding{axes}D", {"padding": ((0, 1), (2, 1), (1, 0))[:axes]}, shape))
         found += [(f"Cropping{axes}D", {"cropping": size}, shape) for size in (1, ((0, 1), (2, 1), (1, 0))[:axes])]
         found += [(f"UpSampling{axes}D", {"size": size}, shape) for size in (2, (1, 3, 2)[:axes])]
+    found += [("UpSampling2D", {"size": size, "interpolation": "bilinear"}, (2, 5, 1, 3)) for size in (2, (1, 3))]
     for axes, kind, keep in product((1, 2, 3), ("Max", "Average"), (False, True)):
         found.append((f"Global{kind}Pooling{axes}D", {"keepdims": keep}, (*(3, 5, 4, 3)[: axes + 1], 4)))
     return found
@@ -106,6 +156,7 @@ CASES: list[Case] = [
     ("Flatten", {}, (4,)),
     *convolutions(),
     *poolings(),
+    *channels_first(),
 ]
 
 MERGES: list[tuple[str, dict[str, Any], list[tuple[int, ...]]]] = [
@@ -306,6 +357,7 @@ def test_arguments_are_those_of_keras(name: str) -> None:
 def test_other_names_of_keras_work() -> None:
     for alias in (
         *("AvgPool1D", "MaxPool1D", "MaxPool2D", "GlobalAvgPool1D", "GlobalMaxPool1D"),
-        *("Convolution1D", "Convolution2D"),
+        *("Convolution1D", "Convolution2D", "Convolution3D", "SeparableConvolution1D", "SeparableConvolution2D"),
+        *("Convolution1DTranspose", "Convolution2DTranspose", "Convolution3DTranspose"),
     ):
         assert getattr(layers, alias).__name__ == getattr(keras.layers, alias).__name__

@@ -613,6 +613,37 @@ class Backend(ABC):
     ) -> Array:
         """Convolve a batch of fixed size, channels last: (B, H, W, C) with (kh, kw, C / groups, filters)."""
 
+    def convolve_dense_transposed(self, x: Array, kernel: Array, hows: tuple[Transposed, ...]) -> Array:
+        """Convolve a batch of fixed size the other way round, by a convolution of what is spread out.
+
+        Args:
+            x: (B, spatial axes, D), one to three axes, none of size 0.
+            kernel: (taps of each axis, filters, D).
+            hows: which steps and taps fall on which place, for each axis.
+
+        Returns:
+            (B, spatial axes, filters).
+        """
+        xp = self.xp
+
+        def beside(x: Array, axis: int, before: int, behind: int) -> Array:
+            sizes = [(*x.shape[:axis], count, *x.shape[axis + 1 :]) for count in (before, behind)]
+            first, last = (xp.zeros(size, dtype=x.dtype, device=self.device_of(x)) for size in sizes)
+            return xp.concat([first, x, last], axis=axis)
+
+        for axis, how in enumerate(hows, start=1):
+            places = (x.shape[axis] - 1) * how.stride + 1
+            spread = beside(xp.expand_dims(x, axis=axis + 1), axis + 1, 0, how.stride - 1)
+            spread = xp.reshape(spread, (*x.shape[:axis], x.shape[axis] * how.stride, *x.shape[axis + 1 :]))
+            x = beside(spread[(slice(None),) * axis + (slice(0, places),)], axis, *how.zeros)
+        once, gaps = (1,) * len(hows), tuple(how.dilation for how in hows)
+        return self.convolve_dense(x, self.reversed_kernel(kernel), once, gaps, "valid", 1)
+
+    def reversed_kernel(self, kernel: Array) -> Array:
+        """The kernel that convolves what is spread out: (taps of each axis, filters, D) to (taps, D, filters)."""
+        spatial = tuple(range(kernel.ndim - 2))
+        return self.xp.permute_dims(self.xp.flip(kernel, axis=spatial), (*spatial, kernel.ndim - 1, kernel.ndim - 2))
+
     # ---- training
 
     def value_and_grad(

@@ -22,7 +22,12 @@ from padless.layers.conv_lstm import ConvLSTM1D as ConvLSTM1D
 from padless.layers.conv_lstm import ConvLSTM2D as ConvLSTM2D
 from padless.layers.conv_lstm import ConvLSTM3D as ConvLSTM3D
 from padless.layers.convolution import Conv1D as Conv1D
-from padless.layers.convolution import Conv2D as Conv2D
+from padless.layers.convolution_dense import Conv2D as Conv2D
+from padless.layers.convolution_dense import Conv2DTranspose as Conv2DTranspose
+from padless.layers.convolution_dense import Conv3D as Conv3D
+from padless.layers.convolution_dense import Conv3DTranspose as Conv3DTranspose
+from padless.layers.convolution_dense import DepthwiseConv2D as DepthwiseConv2D
+from padless.layers.convolution_dense import SeparableConv2D as SeparableConv2D
 from padless.layers.crf import CRF as CRF
 from padless.layers.dense import Dense as Dense
 from padless.layers.dropout import AlphaDropout as AlphaDropout
@@ -112,8 +117,10 @@ from padless.layers.transformer import TransformerDecoder as TransformerDecoder
 from padless.layers.transformer import TransformerEncoder as TransformerEncoder
 from padless.layers.transposed import Conv1DTranspose as Conv1DTranspose
 from padless.layers.wrappers import Bidirectional as Bidirectional
+from padless.layers.wrappers import Wrapper as Wrapper
 from padless.saving import deserialize as deserialize
 from padless.saving import serialize as serialize
+from padless.spec import InputSpec as InputSpec
 
 # Keras's other names for some of them.
 AvgPool1D = AveragePooling1D
@@ -122,6 +129,9 @@ AvgPool3D = AveragePooling3D
 Convolution1D = Conv1D
 Convolution1DTranspose = Conv1DTranspose
 Convolution2D = Conv2D
+Convolution2DTranspose = Conv2DTranspose
+Convolution3D = Conv3D
+Convolution3DTranspose = Conv3DTranspose
 GlobalAvgPool1D = GlobalAveragePooling1D
 GlobalAvgPool2D = GlobalAveragePooling2D
 GlobalAvgPool3D = GlobalAveragePooling3D
@@ -129,7 +139,9 @@ GlobalMaxPool1D = GlobalMaxPooling1D
 GlobalMaxPool2D = GlobalMaxPooling2D
 GlobalMaxPool3D = GlobalMaxPooling3D
 GroupQueryAttention = GroupedQueryAttention
+InputLayer = Input
 MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
 MaxPool3D = MaxPooling3D
 SeparableConvolution1D = SeparableConv1D
+SeparableConvolution2D = SeparableConv2D

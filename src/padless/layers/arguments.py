@@ -271,6 +271,12 @@ def beside(axes: tuple[int, ...], spec: Spec) -> tuple[int, ...]:
     return tuple(size for size in found if size is not None)
 
 
+_RANK_FIX = (
+    "x[..., None] gives steps that are single numbers one feature; ids go through Embedding first",
+    "x[..., None] gives places that are single numbers one feature; x[None] makes a batch of one",
+)
+
+
 def require_rank(place: str, spec: Spec, rank: int, *, least: bool = False, fix: str = "") -> None:
     """Require that an input has so many axes, batch included.
 
@@ -286,14 +292,14 @@ def require_rank(place: str, spec: Spec, rank: int, *, least: bool = False, fix:
     """
     if len(spec) == rank or (least and len(spec) > rank):
         return
-    known = {2: "(B, D)", 3: "(B, T, D)", 4: "(B, H, W, D)"}
+    known = {2: "(B, D)", 3: "(B, T, D)", 4: "(B, H, W, D)", 5: "(B, H, W, L, D)"}
     more = " or more" if least else ""
     raise ShapeError(
         explain(
             place,
             expected=f"{rank} axes{more}, {known.get(rank, 'batch first')}",
             got=f"shape {tuple(spec)}",
-            fix=fix or "x[..., None] gives steps that are single numbers one feature; ids go through Embedding first",
+            fix=fix or _RANK_FIX[rank > 3],
         )
     )
 

@@ -1,4 +1,4 @@
-"""Convolutions: Conv1D along the steps of each row, Conv2D over arrays of fixed size."""
+"""Convolutions: what all of them have, and Conv1D along the steps of each row."""
 
 from __future__ import annotations
 
@@ -13,12 +13,88 @@ from padless.ragged import Ragged
 from padless.spec import Spec
 
 
-class _Convolution(FeatureAxis):
-    """What convolutions of any number of axes have: arguments, kernel and bias."""
+class Windowed(FeatureAxis):
+    """What every convolution has: windows over any number of axes, a bias, an activation.
+
+    Along one axis the input are rows (`view = "ragged"`); over two or three, arrays of fixed size.
+    """
 
     reads = "floats"
     spatial: ClassVar[int]
-    paddings: ClassVar[tuple[str, ...]]
+    paddings: ClassVar[tuple[str, ...]] = ("valid", "same")
+    bias: Array | None
+    _features: int
+
+    def _read_windows(
+        self, kernel_size: Any, strides: Any, padding: str, data_format: str | None, dilation_rate: Any
+    ) -> None:
+        self.kernel_size = sizes(self.place, "kernel_size", kernel_size, self.spatial)
+        self.strides = sizes(self.place, "strides", strides, self.spatial)
+        self.padding = word(self.place, "padding", padding, self.paddings)
+        self._read_format(data_format)
+        self.dilation_rate = sizes(self.place, "dilation_rate", dilation_rate, self.spatial)
+
+    def _read_ending(self, activation: Any, use_bias: bool) -> None:
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+
+    def _read_rules(self, **rules: Any) -> None:
+        """Initializers, regularizers and constraints by the name of the argument."""
+        makers = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
+        for name, rule in rules.items():
+            make: Any = makers[name.rpartition("_")[2]]
+            setattr(self, name, make(rule))
+
+    def _add(self, name: str, shape: tuple[int, ...], kind: str) -> Array:
+        """Make the array of a name with the rules of a kind."""
+        return self.add_weight(
+            name,
+            shape,
+            getattr(self, f"{kind}_initializer"),
+            regularizer=getattr(self, f"{kind}_regularizer"),
+            constraint=getattr(self, f"{kind}_constraint"),
+        )
+
+    def _read_input(self, spec: Spec) -> None:
+        require_rank(self.place, spec, self.spatial + 2)
+        self._features = spec.features
+
+    def _convolved(self, x: Ragged | Array, kernel: Array, groups: int) -> Ragged | Array:
+        """Rows (B, None, D) to rows (B, None, filters), or arrays (B, ..., D) to (B, ..., filters)."""
+        if isinstance(x, Ragged):
+            require_features(self.place, x.values, self._features)
+            y, rows = self.backend.convolve(
+                x.values,
+                x.rows,
+                kernel,
+                stride=self.strides[0],
+                dilation=self.dilation_rate[0],
+                padding=self.padding,
+                groups=groups,
+            )
+            return Ragged(y, rows)
+        require_features(self.place, x, self._features)
+        spans = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        if self.padding == "valid" and any(n < span for n, span in zip(x.shape[1:-1], spans, strict=True)):
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected=f"at least {' x '.join(map(str, spans))} places, the size of a window",
+                    got=f"shape {tuple(x.shape)}",
+                    fix="padding='same', or a smaller kernel_size",
+                )
+            )
+        return self.backend.convolve_dense(x, kernel, self.strides, self.dilation_rate, self.padding, groups)
+
+    def _finished(self, y: Ragged | Array) -> Ragged | Array:
+        """With the bias, and through the activation."""
+        if isinstance(y, Ragged):
+            return y.with_values(self._finished(y.values))
+        return self.activation(y if self.bias is None else y + self.bias)
+
+
+class Convolution(Windowed):
+    """A convolution over any number of axes: arguments, kernel and bias."""
 
     def __init__(
         self,
@@ -42,11 +118,7 @@ class _Convolution(FeatureAxis):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters = positive(self.place, "filters", filters)
-        self.kernel_size = sizes(self.place, "kernel_size", kernel_size, self.spatial)
-        self.strides = sizes(self.place, "strides", strides, self.spatial)
-        self.padding = word(self.place, "padding", padding, self.paddings)
-        self._read_format(data_format)
-        self.dilation_rate = sizes(self.place, "dilation_rate", dilation_rate, self.spatial)
+        self._read_windows(kernel_size, strides, padding, data_format, dilation_rate)
         self.groups = positive(self.place, "groups", groups)
         if self.filters % self.groups:
             self._refuse_groups("filters", self.filters, f"filters={self.groups * max(self.filters // self.groups, 1)}")
@@ -59,14 +131,15 @@ class _Convolution(FeatureAxis):
                     fix="strides=1, or dilation_rate=1",
                 )
             )
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
+        self._read_ending(activation, use_bias)
+        self._read_rules(
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )
 
     def _refuse_groups(self, what: str, count: int, fix: str) -> None:
         raise ArgumentError(
@@ -79,35 +152,28 @@ class _Convolution(FeatureAxis):
         Args:
             spec: of the input.
         """
-        require_rank(self.place, spec, self.spatial + 2)
-        self._features = spec.features
+        self._read_input(spec)
         if self._features % self.groups:
             self._refuse_groups("features of the input", self._features, "groups=1, or other features")
-        self.kernel = self.add_weight(
-            "kernel",
-            self._kernel_shape(),
-            self.kernel_initializer,
-            regularizer=self.kernel_regularizer,
-            constraint=self.kernel_constraint,
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                "bias",
-                (self.filters,),
-                self.bias_initializer,
-                regularizer=self.bias_regularizer,
-                constraint=self.bias_constraint,
-            )
+        self.kernel = self._add("kernel", self._kernel_shape(), "kernel")
+        self.bias = self._add("bias", (self.filters,), "bias") if self.use_bias else None
 
     def _kernel_shape(self) -> tuple[int, ...]:
         return (*self.kernel_size, self._features // self.groups, self.filters)
 
-    def _finished(self, y: Array) -> Array:
-        return self.activation(y if self.bias is None else y + self.bias)
+    def call(self, x: Ragged | Array) -> Ragged | Array:
+        """Convolve.
+
+        Args:
+            x: rows (B, None, D), or an array (B, ..., D) where windows have several axes.
+
+        Returns:
+            The same with other places and filters.
+        """
+        return self._finished(self._convolved(x, self.kernel, self.groups))
 
 
-class Conv1D(_Convolution):
+class Conv1D(Convolution):
     """Slide a window along the steps of each row, and give a learned sum of what it sees.
 
     Each row is convolved alone: its windows see zeros before its first and behind its last step, never another row or
@@ -153,88 +219,3 @@ class Conv1D(_Convolution):
     view = "ragged"
     spatial = 1
     paddings = ("valid", "same", "causal")
-
-    def call(self, x: Ragged) -> Ragged:
-        """Convolve.
-
-        Args:
-            x: (B, None, D).
-
-        Returns:
-            (B, None, filters).
-        """
-        require_features(self.place, x.values, self._features)
-        y, rows = self.backend.convolve(
-            x.values,
-            x.rows,
-            self.kernel,
-            stride=self.strides[0],
-            dilation=self.dilation_rate[0],
-            padding=self.padding,
-            groups=self.groups,
-        )
-        return Ragged(self._finished(y), rows)
-
-
-class Conv2D(_Convolution):
-    """Slide a window over images of fixed size, and give a learned sum of what it sees.
-
-    Args:
-        filters: number of features of the output.
-        kernel_size: height and width of a window; one number for both.
-        strides: places between two windows.
-        padding: "valid" or "same".
-        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
-        dilation_rate: places between two taps of a window; not together with strides.
-        groups: number of groups of features that do not see each other.
-        activation: name or function; None for none.
-        use_bias: whether to add a bias.
-        kernel_initializer: of the kernel.
-        bias_initializer: of the bias.
-        kernel_regularizer: adds a penalty on the kernel to the loss.
-        bias_regularizer: adds a penalty on the bias to the loss.
-        activity_regularizer: adds a penalty on the output to the loss, live steps alone.
-        kernel_constraint: applied to the kernel after each update.
-        bias_constraint: applied to the bias after each update.
-        **kwargs: name, dtype, trainable.
-
-    Shapes:
-        (B, H, W, D) to (B, H', W', filters). Weights: kernel (height, width, D / groups, filters), bias (filters,).
-
-    Raises:
-        ArgumentError: for sizes that are not above 0, an unknown padding, groups that do not divide the features.
-        ShapeError: when the input has another number of axes, other features than at first, or is smaller than a
-            "valid" window.
-        MaskError: when rows come: a window over two axes has no meaning across rows of unequal length.
-
-    Example:
-        >>> import numpy as np
-        >>> tuple(Conv2D(4, (3, 3))(np.ones((2, 8, 8, 1))).shape)
-        (2, 6, 6, 4)
-    """
-
-    spatial = 2
-    paddings = ("valid", "same")
-
-    def call(self, x: Array) -> Array:
-        """Convolve.
-
-        Args:
-            x: (B, H, W, D).
-
-        Returns:
-            (B, H', W', filters).
-        """
-        require_features(self.place, x, self._features)
-        spans = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
-        if self.padding == "valid" and any(n < span for n, span in zip(x.shape[1:-1], spans, strict=True)):
-            raise ShapeError(
-                explain(
-                    self.place,
-                    expected=f"at least {spans[0]} x {spans[1]} places, the size of a window",
-                    got=f"shape {tuple(x.shape)}",
-                    fix="padding='same', or a smaller kernel_size",
-                )
-            )
-        y = self.backend.convolve_dense(x, self.kernel, self.strides, self.dilation_rate, self.padding, self.groups)
-        return self._finished(y)

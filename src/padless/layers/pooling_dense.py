@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from padless.errors import ShapeError, explain
-from padless.layer import Array, Layer
-from padless.layers.arguments import channels_last, require_rank, sizes, word
+from padless.layer import Array
+from padless.layers.arguments import require_rank, sizes, word
+from padless.layers.channels import FeatureAxis
 from padless.spec import Spec
 
 
-class _Pooling(Layer):
+class _Pooling(FeatureAxis):
     """What windows over several axes have. They are pooled along one axis after the other."""
 
     reads = "floats"
@@ -32,7 +33,7 @@ class _Pooling(Layer):
         self.pool_size = sizes(self.place, "pool_size", pool_size, self.spatial)
         self.strides = self.pool_size if strides is None else sizes(self.place, "strides", strides, self.spatial)
         self.padding = word(self.place, "padding", padding, ("valid", "same"))
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
 
     def build(self, spec: Spec) -> None:
         """Check the input.
@@ -111,7 +112,7 @@ class MaxPooling2D(_MaxPooling):
         pool_size: height and width of a window; one number for all.
         strides: places between two windows; None for pool_size.
         padding: "valid" or "same".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         name: of the layer.
         **kwargs: dtype.
 
@@ -139,7 +140,7 @@ class MaxPooling3D(_MaxPooling):
         pool_size: height, width and length of a window; one number for all.
         strides: places between two windows; None for pool_size.
         padding: "valid" or "same".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         name: of the layer.
         **kwargs: dtype.
 
@@ -169,7 +170,7 @@ class AveragePooling2D(_AveragePooling):
         pool_size: height and width of a window; one number for all.
         strides: places between two windows; None for pool_size.
         padding: "valid" or "same".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         name: of the layer.
         **kwargs: dtype.
 
@@ -199,7 +200,7 @@ class AveragePooling3D(_AveragePooling):
         pool_size: height, width and length of a window; one number for all.
         strides: places between two windows; None for pool_size.
         padding: "valid" or "same".
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         name: of the layer.
         **kwargs: dtype.
 
@@ -220,7 +221,7 @@ class AveragePooling3D(_AveragePooling):
     spatial = 3
 
 
-class _GlobalPooling(Layer):
+class _GlobalPooling(FeatureAxis):
     """What pooling over all places has."""
 
     reads = "floats"
@@ -228,7 +229,7 @@ class _GlobalPooling(Layer):
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
         self.keepdims = keepdims
 
     def build(self, spec: Spec) -> None:
@@ -278,7 +279,7 @@ class GlobalMaxPooling2D(_GlobalMaxPooling):
     """Give the largest of all places of images, feature by feature.
 
     Args:
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         keepdims: whether the axes stay, with one place each.
         **kwargs: name, dtype.
 
@@ -302,7 +303,7 @@ class GlobalAveragePooling2D(_GlobalAveragePooling):
     """Give the mean of all places of images, feature by feature.
 
     Args:
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         keepdims: whether the axes stay, with one place each.
         **kwargs: name, dtype.
 
@@ -326,7 +327,7 @@ class GlobalMaxPooling3D(_GlobalMaxPooling):
     """Give the largest of all places of volumes, feature by feature.
 
     Args:
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         keepdims: whether the axes stay, with one place each.
         **kwargs: name, dtype.
 
@@ -350,7 +351,7 @@ class GlobalAveragePooling3D(_GlobalAveragePooling):
     """Give the mean of all places of volumes, feature by feature.
 
     Args:
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         keepdims: whether the axes stay, with one place each.
         **kwargs: name, dtype.
 
@@ -370,7 +371,7 @@ class GlobalAveragePooling3D(_GlobalAveragePooling):
     spatial = 3
 
 
-class _AdaptivePooling(Layer):
+class _AdaptivePooling(FeatureAxis):
     """What pooling to a given number of places has: window i of n goes from floor(i L / n) to ceil((i + 1) L / n)."""
 
     reads = "floats"
@@ -379,7 +380,7 @@ class _AdaptivePooling(Layer):
     def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.output_size = sizes(self.place, "output_size", output_size, self.spatial)
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
 
     def build(self, spec: Spec) -> None:
         """Check the input.
@@ -427,7 +428,7 @@ class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
 
     Args:
         output_size: number of windows along height and width; one number for all.
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:
@@ -452,7 +453,7 @@ class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
 
     Args:
         output_size: number of windows along height and width; one number for all.
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:
@@ -477,7 +478,7 @@ class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
 
     Args:
         output_size: number of windows along height, width and length; one number for all.
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:
@@ -502,7 +503,7 @@ class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
 
     Args:
         output_size: number of windows along height, width and length; one number for all.
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:

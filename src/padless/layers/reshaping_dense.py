@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import reduce
 from typing import Any, ClassVar
 
-from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
-from padless.layer import Array, Layer
-from padless.layers.arguments import channels_last, require_rank, sizes, word
+import numpy as np
+
+from padless.errors import ArgumentError, ShapeError, explain
+from padless.layer import Array
+from padless.layers.arguments import require_rank, sizes, word
+from padless.layers.channels import FeatureAxis
 from padless.spec import Spec
 
 Pairs = tuple[tuple[int, int], ...]
+Host = np.ndarray[Any, Any]
+
+
+def _cubic(far: Host) -> Host:
+    """The weights of Keys 1981, for distances below 2."""
+    near = (1.5 * far - 2.5) * far**2 + 1
+    return np.where(far < 1, near, np.where(far < 2, ((2.5 - 0.5 * far) * far - 4) * far + 2, 0))
+
+
+def _lanczos(reach: int) -> Callable[[Host], Host]:
+    return lambda far: np.where(far < reach, np.sinc(far) * np.sinc(far / reach), 0)
+
+
+INTERPOLATIONS: dict[str, tuple[int, Callable[[Host], Host]]] = {
+    "bilinear": (1, lambda far: np.maximum(1 - far, 0)),
+    "bicubic": (2, _cubic),
+    "lanczos3": (3, _lanczos(3)),
+    "lanczos5": (5, _lanczos(5)),
+}
+"""How far away a place still counts, and how much it does at which distance."""
 
 
 def _pairs(place: str, name: str, value: Any, count: int) -> Pairs:
@@ -29,7 +54,7 @@ def _pairs(place: str, name: str, value: Any, count: int) -> Pairs:
     )
 
 
-class _Fixed(Layer):
+class _Fixed(FeatureAxis):
     """What layers over a fixed number of axes have."""
 
     spatial: ClassVar[int]
@@ -49,7 +74,7 @@ class _ZeroPadding(_Fixed):
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.padding = _pairs(self.place, "padding", padding, self.spatial)
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
 
     def call(self, x: Array) -> Array:
         """Pad.
@@ -76,7 +101,7 @@ class _Cropping(_Fixed):
     def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cropping = _pairs(self.place, "cropping", cropping, self.spatial)
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
 
     def call(self, x: Array) -> Array:
         """Crop.
@@ -110,7 +135,7 @@ class _UpSampling(_Fixed):
     def __init__(self, size: Any = 2, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = sizes(self.place, "size", size, self.spatial)
-        channels_last(self.place, data_format)
+        self._read_format(data_format)
 
     def call(self, x: Array) -> Array:
         """Repeat.
@@ -131,7 +156,7 @@ class ZeroPadding2D(_ZeroPadding):
 
     Args:
         padding: places along height and width: one number for all, one for each, or pairs (before, behind).
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:
@@ -156,7 +181,7 @@ class Cropping2D(_Cropping):
 
     Args:
         cropping: places along height and width: one number for all, one for each, or pairs (before, behind).
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:
@@ -180,12 +205,14 @@ class Cropping2D(_Cropping):
 
 
 class UpSampling2D(_UpSampling):
-    """Repeat every place of images.
+    """Repeat every place of images, or put places in between.
+
+    Each new place is a mean of the places around it that there are; how much each counts depends on its distance.
 
     Args:
         size: how often, along height and width; one number for all.
-        data_format: "channels_last".
-        interpolation: "nearest"; the others of Keras are not there yet.
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
+        interpolation: "nearest" repeats; "bilinear", "bicubic", "lanczos3" and "lanczos5" take in ever more places.
         **kwargs: name, dtype.
 
     Shapes:
@@ -200,6 +227,11 @@ class UpSampling2D(_UpSampling):
         >>> import numpy as np
         >>> tuple(UpSampling2D()(np.ones((1, 2, 2, 3))).shape)
         (1, 4, 4, 3)
+        >>> line = np.array([0.0, 4.0]).reshape(1, 1, 2, 1)
+        >>> UpSampling2D((1, 2), interpolation="bilinear")(line)[0, 0, :, 0].tolist()
+        [0.0, 1.0, 3.0, 4.0]
+
+    Source: Keys 1981, "Cubic convolution interpolation for digital image processing", for "bicubic".
     """
 
     spatial = 2
@@ -208,17 +240,38 @@ class UpSampling2D(_UpSampling):
         self, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
     ) -> None:
         super().__init__(size, data_format, **kwargs)
-        known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
-        self.interpolation = word(self.place, "interpolation", interpolation, known)
-        if self.interpolation != "nearest":
-            raise NotThereYetError(
-                explain(
-                    f"{self.place}: interpolation",
-                    expected="'nearest'",
-                    got=f"{interpolation!r}, which is not there yet",
-                    fix="interpolation='nearest', or Conv2DTranspose",
-                )
-            )
+        self.interpolation = word(self.place, "interpolation", interpolation, ("nearest", *INTERPOLATIONS))
+
+    def call(self, x: Array) -> Array:
+        """Repeat, or interpolate along one axis after the other.
+
+        Args:
+            x: (B, H, W, D).
+
+        Returns:
+            (B, H', W', D).
+        """
+        if self.interpolation == "nearest":
+            return super().call(x)
+        x = self.backend.cast(x, self.dtype)
+        for axis, times in enumerate(self.size, start=1):
+            x = self._between(x, axis, times)
+        return x
+
+    def _between(self, x: Array, axis: int, times: int) -> Array:
+        reach, share = INTERPOLATIONS[self.interpolation]
+        length = x.shape[axis]
+        middle = (np.arange(length * times) + 0.5) / times - 0.5
+        places = (np.floor(middle)[:, None] + np.arange(1 - reach, reach + 1)).astype(np.int64)
+        shares = share(np.abs(middle[:, None] - places)) * ((places >= 0) & (places < length))
+        shares = shares / shares.sum(axis=1, keepdims=True)
+        shape = (-1, *(1 for _ in x.shape[axis + 1 :]))
+        parts = [
+            self.xp.take(x, self.backend.asarray(np.clip(places[:, tap], 0, length - 1)), axis=axis)
+            * self.backend.asarray(shares[:, tap].reshape(shape), self.dtype)
+            for tap in range(2 * reach)
+        ]
+        return reduce(lambda a, b: a + b, parts)
 
 
 class ZeroPadding3D(_ZeroPadding):
@@ -226,7 +279,7 @@ class ZeroPadding3D(_ZeroPadding):
 
     Args:
         padding: places along height, width and length: one number for all, one for each, or pairs (before, behind).
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:
@@ -251,7 +304,7 @@ class Cropping3D(_Cropping):
 
     Args:
         cropping: places along height, width and length: one number for all, one for each, or pairs (before, behind).
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:
@@ -276,7 +329,7 @@ class UpSampling3D(_UpSampling):
 
     Args:
         size: how often, along height, width and length; one number for all.
-        data_format: "channels_last".
+        data_format: "channels_last"; or "channels_first" for arrays whose features are the second axis.
         **kwargs: name, dtype.
 
     Shapes:

@@ -4,14 +4,92 @@ from __future__ import annotations
 
 from typing import Any
 
-from padless.errors import ArgumentError, explain
+from padless.errors import ArgumentError, ShapeError, explain
+from padless.layer import Array
 from padless.layers.arguments import counts, require_features
-from padless.layers.convolution import _Convolution
+from padless.layers.convolution import Convolution
 from padless.lengths import Transposed
 from padless.ragged import Ragged
 
 
-class Conv1DTranspose(_Convolution):
+class TransposedConvolution(Convolution):
+    """A transposed convolution over any number of axes."""
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        output_padding: Any = None,
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            *(filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias),
+            *(kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer),
+            *(kernel_constraint, bias_constraint),
+            **kwargs,
+        )
+        self.output_padding = None
+        if output_padding is not None:
+            self.output_padding = counts(self.place, "output_padding", output_padding, self.spatial)
+            if any(more >= stride for more, stride in zip(self.output_padding, self.strides, strict=True)):
+                raise ArgumentError(
+                    explain(
+                        f"{self.place}: output_padding",
+                        expected=f"a number below strides, {', '.join(map(str, self.strides))}",
+                        got=repr(output_padding),
+                        fix="output_padding=None",
+                    )
+                )
+        more = self.output_padding or (None,) * self.spatial
+        along = zip(self.kernel_size, self.strides, self.dilation_rate, more, strict=True)
+        self._hows = tuple(Transposed(size, stride, gap, self.padding, behind) for size, stride, gap, behind in along)
+
+    def _kernel_shape(self) -> tuple[int, ...]:
+        return (*self.kernel_size, self.filters, self._features)
+
+    def call(self, x: Ragged | Array) -> Ragged | Array:
+        """Convolve.
+
+        Args:
+            x: rows (B, None, D), or an array (B, ..., D) where kernels have several axes.
+
+        Returns:
+            The same with other places and filters.
+
+        Raises:
+            ShapeError: when an array would have no place.
+        """
+        if isinstance(x, Ragged):
+            require_features(self.place, x.values, self._features)
+            y, rows = self.backend.convolve_transposed(x.values, x.rows, self.kernel, self._hows[0])
+            return self._finished(Ragged(y, rows))
+        require_features(self.place, x, self._features)
+        if any(how.count(n) < 1 for how, n in zip(self._hows, x.shape[1:-1], strict=True)):
+            raise ShapeError(
+                explain(
+                    self.place,
+                    expected="places along every axis of the input and the output",
+                    got=f"shape {tuple(x.shape)}",
+                    fix="a larger input, or output_padding=None",
+                )
+            )
+        return self._finished(self.backend.convolve_dense_transposed(x, self.kernel, self._hows))
+
+
+class Conv1DTranspose(TransposedConvolution):
     """Give every step of a row several places, `strides` further for each step, and add up what falls on a place.
 
     The way back of a `Conv1D` of the same arguments, as to lengths. Each row alone: by Keras's formulas, a row of n
@@ -56,61 +134,3 @@ class Conv1DTranspose(_Convolution):
 
     view = "ragged"
     spatial = 1
-    paddings = ("valid", "same")
-
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        strides: Any = 1,
-        padding: str = "valid",
-        output_padding: Any = None,
-        data_format: str | None = None,
-        dilation_rate: Any = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            *(filters, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias),
-            *(kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer),
-            *(kernel_constraint, bias_constraint),
-            **kwargs,
-        )
-        self.output_padding = None
-        if output_padding is not None:
-            self.output_padding = counts(self.place, "output_padding", output_padding, 1)
-            if self.output_padding[0] >= self.strides[0]:
-                raise ArgumentError(
-                    explain(
-                        f"{self.place}: output_padding",
-                        expected=f"a number below strides, {self.strides[0]}",
-                        got=repr(output_padding),
-                        fix="output_padding=None",
-                    )
-                )
-        more = None if self.output_padding is None else self.output_padding[0]
-        self._how = Transposed(self.kernel_size[0], self.strides[0], self.dilation_rate[0], self.padding, more)
-
-    def _kernel_shape(self) -> tuple[int, ...]:
-        return (*self.kernel_size, self.filters, self._features)
-
-    def call(self, x: Ragged) -> Ragged:
-        """Convolve.
-
-        Args:
-            x: (B, None, D).
-
-        Returns:
-            (B, None, filters).
-        """
-        require_features(self.place, x.values, self._features)
-        y, rows = self.backend.convolve_transposed(x.values, x.rows, self.kernel, self._how)
-        return Ragged(self._finished(y), rows)

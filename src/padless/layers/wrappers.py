@@ -15,6 +15,48 @@ Array = Any
 _MERGE_MODES = ("concat", "sum", "mul", "ave", None)
 
 
+class Wrapper(Layer):
+    """A base class for layers of your own around a layer, which is `self.layer`.
+
+    How it reads rows, it says in `view` like any layer; the layer inside is called with what `call` gives it.
+
+    Args:
+        layer: the layer inside.
+        **kwargs: name, dtype, trainable, activity_regularizer.
+
+    Raises:
+        ArgumentError: when `layer` is no layer.
+
+    Example:
+        >>> import padless
+        >>> from padless import layers
+        >>> class Twice(Wrapper):
+        ...     view = "ragged"
+        ...     def call(self, x):
+        ...         return self.layer(self.layer(x))
+        >>> x = padless.Ragged.from_list([[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]])
+        >>> Twice(layers.Dense(2))(x).shape
+        (2, None, 2)
+    """
+
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(layer, Layer):
+            name = type(self).__name__
+            fix = f"{name}(layers.Dense(8)), with the parentheses"
+            raise ArgumentError(explain(f"{name}(layer)", expected="a layer or a model", got=repr(layer), fix=fix))
+        self.layer = layer
+
+    def build(self, spec: Any) -> None:
+        """Build the layer inside.
+
+        Args:
+            spec: of the input.
+        """
+        if not self.layer.built:
+            self.layer._build_with(spec)
+
+
 class Bidirectional(Layer):
     """Read every row in both directions: from its first live step to its last, and from its last to its first.
 

@@ -27,7 +27,7 @@ from padless.backends.jax.filled import TracedRows
 from padless.backends.jax.shapes import Host
 from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
-from padless.lengths import Window
+from padless.lengths import Transposed, Window
 from padless.ragged import Ragged
 from padless.rows import PairRows, RowPartition
 
@@ -356,6 +356,18 @@ class JaxBackend(Backend):
             pads,
             rhs_dilation=dilation,
             feature_group_count=groups,
+            dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
+        )
+
+    def convolve_dense_transposed(self, x: Array, kernel: Array, hows: tuple[Transposed, ...]) -> Array:
+        axes = "HWD"[: len(hows)]
+        return lax.conv_general_dilated(
+            x,
+            self.reversed_kernel(kernel),
+            (1,) * len(hows),
+            [how.zeros for how in hows],
+            lhs_dilation=[how.stride for how in hows],
+            rhs_dilation=[how.dilation for how in hows],
             dimension_numbers=(f"N{axes}C", f"{axes}IO", f"N{axes}C"),
         )
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 from padless.backends.base import Array, Backend, Cell
 from padless.backends.torch import attention, convolution, recurrent
 from padless.errors import DTypeError, explain
+from padless.lengths import Transposed
 from padless.rows import PairRows, RowPartition
 
 if TYPE_CHECKING:
@@ -240,6 +241,9 @@ class TorchBackend(Backend):
         self, x: Array, kernel: Array, strides: tuple[int, ...], dilation: tuple[int, ...], padding: str, groups: int
     ) -> Array:
         return convolution.convolve_dense(x, kernel, strides, dilation, padding, groups)
+
+    def convolve_dense_transposed(self, x: Array, kernel: Array, hows: tuple[Transposed, ...]) -> Array:
+        return convolution.convolve_dense_transposed(x, kernel, hows)
 
     # ---- training
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from padless.backends.numpy import same_padding
-from padless.lengths import Window
+from padless.lengths import Transposed, Window
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -243,4 +243,28 @@ def convolve_dense(
         dilation=dilation,
         groups=groups,
     )
+    return y.movedim(1, -1)
+
+
+def convolve_dense_transposed(x: Tensor, kernel: Tensor, hows: tuple[Transposed, ...]) -> Tensor:
+    """Convolve a batch of fixed size the other way round, channels last, with Keras's cuts.
+
+    Args:
+        x: (B, spatial axes, D), one to three axes.
+        kernel: (taps of each axis, filters, D).
+        hows: which steps and taps fall on which place, for each axis.
+
+    Returns:
+        (B, spatial axes, filters).
+    """
+    function: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(hows) - 1]
+    y = function(
+        x.movedim(-1, 1),
+        kernel.movedim((-1, -2), (0, 1)),
+        stride=tuple(how.stride for how in hows),
+        dilation=tuple(how.dilation for how in hows),
+    )
+    # Torch makes all places that anything falls on; less than none is cut off.
+    pads = [(before - how.span + 1, behind - how.span + 1) for how in hows for before, behind in [how.zeros]]
+    y = F.pad(y, [pad for pair in reversed(pads) for pad in pair])
     return y.movedim(1, -1)
