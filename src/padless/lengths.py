@@ -361,7 +361,7 @@ class Transposed(Derivation):
     @property
     def zeros(self) -> tuple[int, int]:
         """Zeros before and behind steps that stand `stride` apart, of which a convolution then makes the same."""
-        return self.span - 1 - self._cut(), self._edge() - 1 + self._cut()
+        return self.span - 1 - self.cut, self._edge() - 1 + self.cut
 
     def count(self, places: Int) -> Int:
         return np.where(np.asarray(places) > 0, np.maximum((places - 1) * self.stride + self._edge(), 0), 0)

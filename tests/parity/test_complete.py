@@ -104,6 +104,7 @@ def _classes() -> list[Any]:
 
 
 OTHER_ARGUMENTS = {
+    "layers.InputLayer": "Input itself, a function",
     "layers.Layer": "autocast belongs to policies of precision, which are not there yet",
     "metrics.Metric": "the name comes first, as in all metrics of Keras but its base class",
 }
