@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import padless
+from tests.properties.test_cases import public_layers
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -41,3 +42,9 @@ def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     for line, code in blocks:
         # Empty lines in front, so that a traceback names the line of the page.
         exec(compile("\n" * line + code, str(page), "exec"), names)
+
+
+def test_the_page_of_layers_names_all_of_them() -> None:
+    page = (ROOT / "docs" / "layers.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+)", page))
+    assert not set(public_layers()) - named - {"Layer"}, "docs/layers.md says what each layer does with rows"
