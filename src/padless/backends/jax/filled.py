@@ -194,7 +194,8 @@ class FilledRows(RowPartition):
             steps = [np.arange(part.real.nvals) + end - part.nvals for part, end in zip(parts, ends, strict=True)]
             found = real._replace(steps=np.concatenate([*steps, ends[-1:]])[real.steps])
             size = self.derived(how, *others).nvals
-            return Taps(*(_filled(array, size) for array in found))
+            # Of nothing at all, a mean is over one tap: it divides.
+            return Taps(_filled(found.steps, size), _filled(found.inside, size, 1), _filled(found.kernel, size))
 
         return self.moved(("taps", how, *others), make)  # type: ignore[no-any-return]
 
@@ -204,8 +205,9 @@ def _all_filled(parts: tuple[RowPartition, ...]) -> list[FilledRows]:
     return [part for part in parts if isinstance(part, FilledRows)]
 
 
-def _filled(array: Int, size: int) -> Int:
-    first = array[:1] if len(array) else np.zeros((1, *array.shape[1:]), np.int64)
+def _filled(array: Int, size: int, otherwise: int = 0) -> Int:
+    """An array with its first entry in all spare places; another number where there is no entry."""
+    first = array[:1] if len(array) else np.full((1, *array.shape[1:]), otherwise)
     return np.concatenate([array, np.repeat(first, size - len(array), axis=0)])
 
 
