@@ -111,6 +111,12 @@ def test_1_1_embedding_without_mask_zero_keeps_rows_that_came(backend: str) -> N
 
 
 @on_hosts
+def test_1_1_embedding_takes_no_floats_for_ids(backend: str) -> None:
+    with pytest.raises(PadlessError, match="whole numbers"):
+        layers.Embedding(WORDS, 3, mask_zero=True)(np.array([[0.4, 1.0]], np.float32))
+
+
+@on_hosts
 def test_1_1_a_second_masking_keeps_what_the_first_masked(backend: str) -> None:
     x = np.ones((1, 5, 2), np.float32)
     x[0, 1], x[0, 3] = 7, 8
@@ -348,6 +354,22 @@ def test_1_2_sentences_within_documents_keep_their_rows(backend: str) -> None:
     each = [np.stack([answers(sentence(np.array([s])))[0][0] for s in document]) for document in documents]
     truth = [[answers(model.layers[-1](one[None]))[0][0] for one in each]]
     assert_same(answers(model(documents)), truth, **VALUES)
+
+
+@on_hosts
+def test_1_2_a_mask_of_words_becomes_one_of_sentences(backend: str) -> None:
+    """After TimeDistributed(GRU), Keras hands (B, S, W) on to a layer that reads (B, S)."""
+    inner, outer = layers.TimeDistributed(layers.GRU(3)), layers.GRU(3)
+    documents = NUMBERS.normal(size=(2, 3, 5, 4)).astype(np.float32)
+    mask = np.ones((2, 3, 5), np.bool_)
+    mask[0, 1, 2:], mask[1, 2] = False, False
+    x = Ragged.from_padded(np.where(mask[..., None], documents, np.float32(np.nan)), mask)
+    found = answers(outer(inner(x)))[0]
+    for document, live, got in zip(documents, mask, found, strict=True):
+        sentences = [
+            answers(inner.layer(words[m][None]))[0][0] for words, m in zip(document, live, strict=True) if m.any()
+        ]
+        np.testing.assert_allclose(got, answers(outer(np.stack(sentences)[None]))[0][0], **VALUES)
 
 
 @on_hosts
@@ -672,6 +694,11 @@ def test_1_7_losses_over_whole_arrays_leave_padding_out(backend: str, loss: str)
         x, mask = padded(ROWS, length, fill=9.0)
         y = padded(BINARY, length, fill=1)[0]
         np.testing.assert_allclose(model.evaluate(Ragged.from_padded(x, mask), y, verbose=0), expected, rtol=1e-5)
+
+
+@on_trainers
+def test_1_7_a_function_that_gives_one_number_sees_live_steps_alone(backend: str) -> None:
+    require_one_number(scorer(lambda true, predicted: ((true - predicted) ** 2).mean()), BINARY)
 
 
 @on_trainers
