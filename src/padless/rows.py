@@ -39,6 +39,10 @@ class Rectangle(NamedTuple):
     live: int
 
 
+_NOTHING = object()
+"""Stands for what has not been made yet."""
+
+
 def _frozen(array: npt.NDArray[Any]) -> Int:
     fixed: Int = np.array(array, dtype=np.int64)
     fixed.setflags(write=False)
@@ -682,9 +686,11 @@ class RowPartition:
         Returns:
             What `make` returned the first time.
         """
-        if key not in self._moved:
-            self._moved[key] = make()
-        return self._moved[key]
+        # One look: hashing a derivation takes as long as some kernels do.
+        found = self._moved.get(key, _NOTHING)
+        if found is _NOTHING:
+            found = self._moved[key] = make()
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {
