@@ -718,7 +718,7 @@ class Layer:
 
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Compute on values that are already a Ragged or arrays of the backend."""
-        if not self.reads_nested and any(is_nested(value) for value in (x if self.merges else [x])):
+        if not self.reads_nested and (any(map(is_nested, x)) if self.merges else is_nested(x)):
             return self._run_within(x, args, kwargs)
         x = self._prepared(x)
         if not self.reads_nested and is_nested(x):  # by now

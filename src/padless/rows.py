@@ -39,6 +39,10 @@ class Rectangle(NamedTuple):
     live: int
 
 
+_NOTHING = object()
+"""Stands for what has not been made yet."""
+
+
 def _frozen(array: npt.NDArray[Any]) -> Int:
     fixed: Int = np.array(array, dtype=np.int64)
     fixed.setflags(write=False)
@@ -633,7 +637,7 @@ class RowPartition:
         """
         if not self.has_holes:
             how = how.alike
-        return self.moved(("derived", how, *others), lambda: how.rows(self, *others))  # type: ignore[no-any-return]
+        return self.moved(("derived", how, *weakly(others)), lambda: how.rows(self, *others))  # type: ignore[no-any-return]
 
     def taps(self, how: Derivation, *others: RowPartition) -> Int:
         """(M, K) the input step under each tap of the steps of `derived` with the same arguments.
@@ -661,7 +665,7 @@ class RowPartition:
         return self._taps(how, *others).kernel
 
     def _taps(self, how: Derivation, *others: RowPartition) -> Taps:
-        return self.moved(("taps", how, *others), lambda: how.taps(self, *others))  # type: ignore[no-any-return]
+        return self.moved(("taps", how, *weakly(others)), lambda: how.taps(self, *others))  # type: ignore[no-any-return]
 
     # ---- arrays on a device
 
@@ -682,9 +686,11 @@ class RowPartition:
         Returns:
             What `make` returned the first time.
         """
-        if key not in self._moved:
-            self._moved[key] = make()
-        return self._moved[key]
+        # One look: hashing a derivation takes as long as some kernels do.
+        found = self._moved.get(key, _NOTHING)
+        if found is _NOTHING:
+            found = self._moved[key] = make()
+        return found
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -813,6 +819,11 @@ class PairRows(RowPartition):
     def lengths_text(self) -> str:
         """Queries and keys of the rows, to be shown."""
         return f"{self.queries.lengths_text} x {self.keys.lengths_text}"
+
+
+def weakly(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments as parts of a key of `moved`: in a circle of partitions, the arrays of each batch would outlive it."""
+    return tuple(weakref.ref(part) if isinstance(part, RowPartition) else part for part in arguments)
 
 
 def _apart(rows: RowPartition) -> RowPartition:

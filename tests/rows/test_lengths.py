@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padless import RowPartition
+from padless import RowPartition, backends
 from padless.lengths import Behind, Derivation, Extend, Repeat, Room, Slice, Split, Transposed, Uniform, Window
+from tests.conftest import BACKENDS
 from tests.strategies import lengths, masks, paddings
 
 Mask = npt.NDArray[np.bool_]
@@ -285,3 +288,23 @@ def test_filled_rows_behind_rows(one: Mask, two: Mask) -> None:
     steps = np.concatenate([np.arange(parts[0].nvals), np.arange(parts[1].nvals) + filled[0].nvals])
     wanted = steps[parts[0].taps(Behind(), parts[1])]
     np.testing.assert_array_equal(filled[0].taps(Behind(), filled[1])[: made.nvals], wanted)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_rows_behind_rows_do_not_outlive_their_batch(name: str) -> None:
+    backend = backends.get(name)
+    first = RowPartition([0, 2, 3])
+    second = first.derived(Window(2, 2, padding="same"))
+    for rows, others in ((first, [second]), (second, [first]), (first, [first, second])):
+        made = rows.derived(Behind(), *others)
+        assert rows.derived(Behind(), *others) is made
+        taps = backend.index(rows, "taps", Behind(), *others)
+        assert backend.index(rows, "taps", Behind(), *others) is taps
+    gc.collect()
+    gc.disable()
+    try:
+        gone = [weakref.ref(rows) for rows in (first, second, made)]
+        del first, second, made, rows, others
+        assert [one() for one in gone] == [None, None, None]
+    finally:
+        gc.enable()

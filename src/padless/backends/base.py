@@ -18,7 +18,7 @@ import numpy as np
 
 from padless.errors import ArgumentError, explain
 from padless.lengths import Transposed, Window
-from padless.rows import PairRows, RowPartition
+from padless.rows import PairRows, RowPartition, weakly
 
 if TYPE_CHECKING:
     from padless.function import FunctionBatch, ModelFunction
@@ -177,7 +177,7 @@ class Backend(ABC):
         Returns:
             The array.
         """
-        key = (self.name, str(self.device), name, *arguments)
+        key = (self.name, str(self.device), name, *(weakly(arguments) if arguments else ()))
         return rows.moved(key, lambda: self.asarray(rows.array(name, *arguments)))
 
     def cast(self, x: Array, dtype: str) -> Array:

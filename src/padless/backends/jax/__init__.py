@@ -29,7 +29,7 @@ from padless.backends.numpy import same_padding
 from padless.errors import BackendError, DTypeError, explain
 from padless.lengths import Transposed, Window
 from padless.ragged import Ragged
-from padless.rows import PairRows, RowPartition
+from padless.rows import PairRows, RowPartition, weakly
 
 if TYPE_CHECKING:
     from padless.function import FunctionBatch, ModelFunction
@@ -185,7 +185,7 @@ class JaxBackend(Backend):
     def index(self, rows: RowPartition, name: str, *arguments: Any) -> Array:
         if isinstance(rows, TracedRows):
             return rows.arrays("index", name, *arguments)
-        key = (self.name, "index", name, *arguments)
+        key = (self.name, "index", name, *(weakly(arguments) if arguments else ()))
         return rows.moved(key, lambda: self._index(rows.array(name, *arguments)))
 
     def plan(self, rows: RowPartition, name: str, *arguments: Any) -> dict[str, Array]:
@@ -201,7 +201,7 @@ class JaxBackend(Backend):
         """
         if isinstance(rows, TracedRows):
             return dict(rows.arrays("plan", name, *arguments))
-        key = (self.name, "plan", name, *arguments)
+        key = (self.name, "plan", name, *weakly(arguments))
         made = rows.moved(key, lambda: {k: self._index(a) for k, a in self.host_plan(rows, name, *arguments).items()})
         return dict(made)
 

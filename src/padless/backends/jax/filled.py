@@ -19,7 +19,7 @@ import numpy as np
 
 from padless.errors import BackendError, explain
 from padless.lengths import Derivation, Room, Taps
-from padless.rows import Bool, Int, PairRows, RowPartition
+from padless.rows import Bool, Int, PairRows, RowPartition, weakly
 
 Path = tuple[tuple[Any, ...], ...]
 """How a partition came of that of an input: names and arguments of methods, one after the other."""
@@ -167,7 +167,7 @@ class FilledRows(RowPartition):
             room = how.room(*(part.room for part in parts))
             return FilledRows(self.real.derived(how, *(part.real for part in parts[1:])), *room)
 
-        return self if how.keeps else self.moved(("derived", how, *others), make)
+        return self if how.keeps else self.moved(("derived", how, *weakly(others)), make)
 
     def scaled(self, factor: int) -> RowPartition:
         """As of the real rows, filled up."""
@@ -197,7 +197,7 @@ class FilledRows(RowPartition):
             # Of nothing at all, a mean is over one tap: it divides.
             return Taps(_filled(found.steps, size), _filled(found.inside, size, 1), _filled(found.kernel, size))
 
-        return self.moved(("taps", how, *others), make)  # type: ignore[no-any-return]
+        return self.moved(("taps", how, *weakly(others)), make)  # type: ignore[no-any-return]
 
 
 def _all_filled(parts: tuple[RowPartition, ...]) -> list[FilledRows]:
