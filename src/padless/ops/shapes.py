@@ -15,6 +15,7 @@ from padless.operation import dtype_text, named
 from padless.ops.values import Array, array_of, features, owner_of, places, refuse
 from padless.ragged import Ragged, beside, index
 from padless.row_ops import row_concat, row_reverse
+from padless.spec import Symbol
 
 # ---- shape and kind; a symbol answers at once
 
@@ -505,6 +506,8 @@ def get_item(x: Any, key: Any) -> Any:
         >>> get_item(Ragged.from_list([[[1, 2]], [[3, 4]]]), (..., 0)).to_list()
         [[1], [3]]
     """
+    if isinstance(x, Symbol):
+        return x[key]
     return _items(x, *(key if isinstance(key, tuple) else (key,)))
 
 
