@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ View = Literal["steps", "ragged", "padded"]
 
 _NOT_YET = ("quantization_config", "lora_rank", "lora_alpha", "gptq_unpacked_column_size")
 _names: Counter[str] = Counter()
+_building = threading.RLock()
+"""Two threads that call a layer for the first time must not both make its weights."""
 
 
 @dataclass(frozen=True)
@@ -403,7 +406,7 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers that are attributes of this one, in lists, tuples and dicts too, each with its path."""
-        for name, value in self.__dict__.items():
+        for name, value in list(self.__dict__.items()):  # another thread may be building
             if isinstance(value, _HOLDERS) and (not name.startswith("_") or name == "_layers"):
                 yield from _layers_in(name, value)
 
@@ -729,7 +732,9 @@ class Layer:
         if self.input_spec is not None:
             self._require_spec(x)
         if not self.built:
-            self._build_for(x)
+            with _building:
+                if not self.built:  # by another thread
+                    self._build_for(x)
         y = self._dispatch(x, args, kwargs)
         mode = _mode.get()
         if self.activity_regularizer is not None and (mode is None or mode.losses is not None):

@@ -444,7 +444,7 @@ class Sequential(Model):
             A dict that JSON can hold.
         """
         first = [] if self._input is None else [saving.input_config(self._input)]
-        return {"name": self.name, "layers": first + [saving.serialize(layer) for layer in self._layers]}
+        return {"name": self.name, "layers": first + saving.written(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
@@ -456,7 +456,7 @@ class Sequential(Model):
         Returns:
             A new model.
         """
-        return cls([saving.deserialize(layer) for layer in config["layers"]], name=config.get("name"))
+        return cls(saving.read(config["layers"]), name=config.get("name"))
 
 
 class Functional(Model):
@@ -648,7 +648,7 @@ def _check_input(model: Model, symbol: Symbol, value: Any) -> None:
 
 
 def _check_like(model: Model, symbol: Symbol, values: dict[int, Array]) -> None:
-    if symbol.like is None:
+    if symbol.like is None or id(symbol.like) not in values:
         return
     one, other = values[id(symbol)], values[id(symbol.like)]
     if isinstance(one, Ragged) and isinstance(other, Ragged):
