@@ -716,6 +716,15 @@ class Layer:
                 )
             )
         each = masks if isinstance(masks, list | tuple) else [masks] * len(values)
+        if len(each) != len(values):
+            raise ArgumentError(
+                explain(
+                    f"{self.place}: mask",
+                    expected=f"a mask for each of {len(values)} values, or one for all",
+                    got=f"{len(each)} masks",
+                    fix="mask=[mask_of_a, mask_of_b]",
+                )
+            )
         entered = [enter(value, m, self.backend, self.place) for value, m in zip(values, each, strict=True)]
         return [value for value, _ in entered], entered[0][1]
 

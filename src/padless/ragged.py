@@ -10,6 +10,7 @@ D features, H heads. Of rows within rows: S longest row of rows, W longest row o
 from __future__ import annotations
 
 import itertools
+import numbers
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -936,7 +937,7 @@ def beside(where: str, x: Ragged, other: Any) -> Array:
             )
         return other.values
     shape = getattr(other, "shape", None)
-    if not shape and not isinstance(other, list | tuple | str):
+    if shape == () or isinstance(other, numbers.Number):
         # NumPy's numbers are plain ones here: other frameworks' arrays do not know them.
         return other.item() if isinstance(other, np.generic | np.ndarray) else other
     if isinstance(x.values, Ragged):

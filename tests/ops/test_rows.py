@@ -316,6 +316,32 @@ def test_a_row_with_nan_or_infinity_changes_no_other() -> None:
         np.testing.assert_array_equal(made[[0, 2]], function(x[[0, 2]], axis=1))
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ops.std(x, axis=1),
+        lambda x: ops.norm(x, axis=1),
+        lambda x: ops.norm(x, axis=-1),
+        lambda x: ops.norm(x, 3, axis=-1),
+        lambda x: ops.normalize(x, axis=-1),
+        lambda x: ops.normalize(x, axis=1),
+        lambda x: layers.Dot((2, 1), normalize=True)([x, x.values[:2]]),
+    ],
+)
+def test_gradients_of_rows_of_one_step_and_of_zeros_are_numbers(trainer: str, function: Callable[[Any], Any]) -> None:
+    b = backends.current()
+    rows = Ragged.from_lengths(np.zeros(4), [1, 3]).rows
+
+    def loss(weights: dict[str, Any]) -> tuple[Any, None]:
+        y = function(Ragged(weights["x"], rows))
+        return b.xp.sum(y.values if isinstance(y, Ragged) else y), None
+
+    start = np.array([[1, 2, 3], [4, 5, 6], [0, 0, 0], [7, 8, 9]], np.float32)
+    for x in (start, np.zeros_like(start)):
+        gradient = b.value_and_grad(loss, {"x": b.asarray(x)})[1]["x"]
+        assert np.isfinite(host(gradient)).all()
+
+
 def test_no_rows_and_rows_without_steps(backend: str) -> None:
     for lengths in ([], [0, 0]):
         x = ragged(lengths)
@@ -539,3 +565,20 @@ def test_activations_along_an_axis_of_rows() -> None:
         softmax(ragged([2, 1], ()))
     leaky = padless.activations.relu(x, negative_slope=0.5)
     np.testing.assert_allclose(host(leaky.values), host(padless.activations.relu(x.values, 0.5)), **VALUES)
+
+
+@pytest.mark.parametrize("other", [None, object(), {}, "a"])
+def test_what_is_no_number_beside_rows_is_named(other: Any) -> None:
+    with pytest.raises(MaskError, match=rf"operator ==: .*\n.*a {type(other).__name__} beside Ragged"):
+        ragged([2, 1]) == other  # noqa: B015
+
+
+def test_more_places_than_there_are_features() -> None:
+    with pytest.raises(ShapeError, match=r"ops.top_k: k.*\n.*5"):
+        ops.top_k(ragged([2, 1]), 5)
+
+
+def test_a_mask_for_each_value_of_a_merge() -> None:
+    x = np.ones((2, 2, 1), np.float32)
+    with pytest.raises(ArgumentError, match=r"a mask for each of 2 values.*\n.*1 masks"):
+        layers.Add()([x, x], mask=[np.ones((2, 2), bool)])

@@ -463,6 +463,10 @@ def _top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
         largest, places_of = _top_k(x.values, k)
         return x.with_values(largest), x.with_values(places_of)
     array = array_of(x)
+    if not array.ndim or not 0 <= k <= array.shape[-1]:
+        raise ShapeError(
+            explain("ops.top_k: k", expected=f"at most the last axis of {tuple(array.shape)}", got=str(k), fix="k=1")
+        )
     b = backends.of(array)
     order = _argsort(-array if b.dtype_name(array).startswith(("float", "bfloat")) else ~array)[..., :k]
     return b.xp.take_along_axis(array, _index(b, order), axis=-1), order
