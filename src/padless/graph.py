@@ -103,6 +103,17 @@ def apply(
                 fix="leave it out; Masking() or Embedding(mask_zero=True) before this layer makes the mask",
             )
         )
+    parts = x if isinstance(x, list | tuple) else [x]
+    given = next((part for part in parts if hasattr(part, "shape") and not isinstance(part, Symbol)), None)
+    if given is not None:
+        raise ArgumentError(
+            explain(
+                layer.place,
+                expected="symbols beside symbols, since data belong to one batch",
+                got=f"a {type(given).__name__} of shape {tuple(given.shape)}",
+                fix="Input(shape) for it",
+            )
+        )
     node = Node(layer, ((x, *args), kwargs), training)
     positional, keyword = replace(node.arguments, lambda symbol: symbol.standin)
     if layer.merges and not isinstance(x, list | tuple):

@@ -109,7 +109,13 @@ class Model(Trainer, Layer):
         many = isinstance(x, tuple) or (isinstance(x, list) and bool(x) and all(isinstance(v, Ragged) for v in x))
 
         def given(key: int | str, value: Any) -> tuple[Any, Form]:
-            return enter(value, mask, self.backend, self.place, self._ragged_rank(key))
+            return enter(
+                value,
+                _mask_of(mask, key, x),
+                self.backend,
+                self.place,
+                self._ragged_rank(key),
+            )
 
         if isinstance(x, dict):
             entered = {key: given(key, value) for key, value in x.items()}
@@ -173,6 +179,20 @@ class Model(Trainer, Layer):
         for _, layer in self.inner_layers():
             if "kept" in layer.__dict__:
                 layer.kept = None
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make a model of what `get_config` gave; a functional one of what that of a functional one gave.
+
+        Args:
+            config: the arguments.
+
+        Returns:
+            A new model.
+        """
+        if cls is Model and "calls" in config:
+            return Functional.from_config(config)
+        return super().from_config(config)
 
     def reset_states(self) -> None:
         """`reset_state` under its older name."""
@@ -604,6 +624,14 @@ class Functional(Model):
 def _varying(shape: tuple[int | None, ...]) -> int | None:
     """How many axes of a row vary, where that is more than the one which lists show by themselves."""
     return 2 if len(shape) > 1 and shape[1] is None else None
+
+
+def _mask_of(mask: Any, key: Any, inputs: Any) -> Any:
+    """The mask of one of several inputs: there may be one for each, None where an input has none."""
+    if isinstance(mask, dict) and isinstance(inputs, dict):
+        return mask.get(key)
+    each = isinstance(mask, list | tuple) and all(one is None or hasattr(one, "shape") for one in mask)
+    return mask[key] if each and isinstance(inputs, list | tuple) and len(mask) == len(inputs) else mask
 
 
 def _holds_ragged(x: Any) -> bool:

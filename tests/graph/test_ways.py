@@ -367,3 +367,39 @@ def test_threads_that_call_a_model_for_the_first_time_build_it_once(trainer: str
             answers = list(pool.map(answer, range(4)))
         for one in answers:
             np.testing.assert_allclose(one, host(model(x)), **VALUES)
+
+
+def test_a_model_of_the_config_of_a_functional_one() -> None:
+    model = shared_with_a_nested_model()
+    again = Model.from_config(model.get_config())
+    assert isinstance(again, Model)
+    again.set_weights(model.get_weights())
+    assert_same(again(rows(2, 1)), model(rows(2, 1)))
+
+
+def test_data_before_symbols_are_named() -> None:
+    state = Input((3,))
+    with pytest.raises(ArgumentError, match=r"layer 'lstm.*symbols beside symbols.*\n.*\(2, 3, 4\)"):
+        layers.LSTM(3)(np.ones((2, 3, 4), np.float32), initial_state=[state, state])
+    with pytest.raises(ArgumentError, match=r"layer 'concatenate.*symbols beside symbols.*\n.*\(3, 1, 3\)"):
+        layers.Concatenate(axis=1)([Input((None, 3)), np.ones((3, 1, 3), np.float32)])
+
+
+def test_a_mask_for_each_input(backend: str) -> None:
+    one, other = Input((None, 4), name="one"), Input((None, 4), name="other")
+    y = [layers.LSTM(3)(one), layers.GRU(3)(other)]
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    first, second = np.array([[1, 0, 0], [1, 1, 1]], bool), np.array([[1, 1, 1], [0, 1, 0]], bool)
+    want = Model([one, other], y)([Ragged.from_padded(x, first), Ragged.from_padded(x, second)])
+    assert_same(Model([one, other], y)([x, x], mask=[first, second]), want)
+    by_name = Model({"one": one, "other": other}, y)
+    assert_same(by_name({"one": x, "other": x}, mask={"one": first, "other": second}), want)
+    alone = Model([one, other], y)([x, x], mask=[first, None])
+    assert_same(alone[0], want[0])
+    assert_same(alone[1], by_name({"one": x, "other": x})[1])
+
+
+def test_a_mask_for_attention_of_rows_within_rows_is_named() -> None:
+    x, mask = Input((None, 4)), Input((None, None), dtype="bool")
+    with pytest.raises(MaskError, match=r"attention_mask: expected an entry for each pair.*\n.*rows within rows"):
+        layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask)
