@@ -103,17 +103,6 @@ def apply(
                 fix="leave it out; Masking() or Embedding(mask_zero=True) before this layer makes the mask",
             )
         )
-    parts = x if isinstance(x, list | tuple) else [x]
-    given = next((part for part in parts if hasattr(part, "shape") and not isinstance(part, Symbol)), None)
-    if given is not None:
-        raise ArgumentError(
-            explain(
-                layer.place,
-                expected="symbols beside symbols, since data belong to one batch",
-                got=f"a {type(given).__name__} of shape {tuple(given.shape)}",
-                fix="Input(shape) for it",
-            )
-        )
     node = Node(layer, ((x, *args), kwargs), training)
     positional, keyword = replace(node.arguments, lambda symbol: symbol.standin)
     if layer.merges and not isinstance(x, list | tuple):
@@ -137,6 +126,29 @@ def apply(
     y = _in_order(y, containers[-1])  # JAX sorts dicts by their keys
     node.outputs = _each(y, lambda part: Symbol(part, node, next(count), layer.name))
     return node.outputs
+
+
+def require_symbols(place: str, x: Any) -> None:
+    """Raise when the first argument of a layer is data, or holds data among symbols.
+
+    Args:
+        place: of the layer.
+        x: what it is called with, where symbols are among the arguments.
+
+    Raises:
+        ArgumentError: when it is or holds an array.
+    """
+    parts = x if isinstance(x, list | tuple) else [x]
+    given = next((part for part in parts if hasattr(part, "shape") and not isinstance(part, Symbol)), None)
+    if given is not None:
+        raise ArgumentError(
+            explain(
+                place,
+                expected="symbols beside symbols, since data belong to one batch",
+                got=f"a {type(given).__name__} of shape {tuple(given.shape)}",
+                fix="Input(shape) for it",
+            )
+        )
 
 
 def _each(tree: Any, function: Callable[[Any], Any]) -> Any:

@@ -685,8 +685,9 @@ class Layer:
             The form that came in: a list for a list, a Ragged for a Ragged, a padded array for one with a mask.
         """
         if has_symbol(x) or any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
-            from padless.graph import apply
+            from padless.graph import apply, require_symbols
 
+            require_symbols(self.place, x)
             return apply(self, x, args, mask, kwargs, training)
         if _kept and _mode.get() is None:
             self._forget_losses()
@@ -755,6 +756,17 @@ class Layer:
         """Of rows within rows, a layer that looks at one step at a time sees the inner rows; no other can read them."""
         if self._view != "steps" and not (self.makes_mask and not self.merges):
             raise MaskError(self.nested_error())
+        axis = getattr(self, "axis", None)
+        if any(isinstance(one, int) and one >= 0 for one in (axis if isinstance(axis, list | tuple) else [axis])):
+            # The layer sees the inner rows alone, whose axes have other numbers.
+            raise MaskError(
+                explain(
+                    self.place,
+                    expected="axes counted from the end, since rows within rows came",
+                    got=f"axis={axis}",
+                    fix="axis=-1 for the features, -2 for the steps of the inner rows",
+                )
+            )
         first = next(value for value in x if is_nested(value)) if self.merges else x
         with rows_of_steps(first):
             inner = self._values_of_all(x, first.rows) if self.merges else x.values

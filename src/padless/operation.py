@@ -85,9 +85,9 @@ def _computed(kind: str, name: str, compute: Callable[..., Any], *args: Any, **k
             )
         )
     found = list(filter(_is_nested, values))
-    if not found:
+    if not found or name == "get_item":  # which knows rows within rows
         return compute(*args, **kwargs)
-    if kind != "each":
+    if kind != "each" and name != "matmul":  # which, of rows, is one for each step, as the operator @ has it
         raise MaskError(
             explain(
                 f"ops.{name}",
