@@ -128,6 +128,29 @@ def apply(
     return node.outputs
 
 
+def require_symbols(place: str, x: Any) -> None:
+    """Raise when the first argument of a layer is data, or holds data among symbols.
+
+    Args:
+        place: of the layer.
+        x: what it is called with, where symbols are among the arguments.
+
+    Raises:
+        ArgumentError: when it is or holds an array.
+    """
+    parts = x if isinstance(x, list | tuple) else [x]
+    given = next((part for part in parts if hasattr(part, "shape") and not isinstance(part, Symbol)), None)
+    if given is not None:
+        raise ArgumentError(
+            explain(
+                place,
+                expected="symbols beside symbols, since data belong to one batch",
+                got=f"a {type(given).__name__} of shape {tuple(given.shape)}",
+                fix="Input(shape) for it",
+            )
+        )
+
+
 def _each(tree: Any, function: Callable[[Any], Any]) -> Any:
     """The same containers with something else in the place of each value; None stays."""
     if isinstance(tree, list | tuple):

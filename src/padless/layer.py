@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +30,8 @@ View = Literal["steps", "ragged", "padded"]
 
 _NOT_YET = ("quantization_config", "lora_rank", "lora_alpha", "gptq_unpacked_column_size")
 _names: Counter[str] = Counter()
+_building = threading.RLock()
+"""Two threads that call a layer for the first time must not both make its weights."""
 
 
 @dataclass(frozen=True)
@@ -403,7 +406,7 @@ class Layer:
 
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers that are attributes of this one, in lists, tuples and dicts too, each with its path."""
-        for name, value in self.__dict__.items():
+        for name, value in list(self.__dict__.items()):  # another thread may be building
             if isinstance(value, _HOLDERS) and (not name.startswith("_") or name == "_layers"):
                 yield from _layers_in(name, value)
 
@@ -682,8 +685,9 @@ class Layer:
             The form that came in: a list for a list, a Ragged for a Ragged, a padded array for one with a mask.
         """
         if has_symbol(x) or any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
-            from padless.graph import apply
+            from padless.graph import apply, require_symbols
 
+            require_symbols(self.place, x)
             return apply(self, x, args, mask, kwargs, training)
         if _kept and _mode.get() is None:
             self._forget_losses()
@@ -713,6 +717,15 @@ class Layer:
                 )
             )
         each = masks if isinstance(masks, list | tuple) else [masks] * len(values)
+        if len(each) != len(values):
+            raise ArgumentError(
+                explain(
+                    f"{self.place}: mask",
+                    expected=f"a mask for each of {len(values)} values, or one for all",
+                    got=f"{len(each)} masks",
+                    fix="mask=[mask_of_a, mask_of_b]",
+                )
+            )
         entered = [enter(value, m, self.backend, self.place) for value, m in zip(values, each, strict=True)]
         return [value for value, _ in entered], entered[0][1]
 
@@ -729,7 +742,9 @@ class Layer:
         if self.input_spec is not None:
             self._require_spec(x)
         if not self.built:
-            self._build_for(x)
+            with _building:
+                if not self.built:  # by another thread
+                    self._build_for(x)
         y = self._dispatch(x, args, kwargs)
         mode = _mode.get()
         if self.activity_regularizer is not None and (mode is None or mode.losses is not None):
@@ -741,6 +756,17 @@ class Layer:
         """Of rows within rows, a layer that looks at one step at a time sees the inner rows; no other can read them."""
         if self._view != "steps" and not (self.makes_mask and not self.merges):
             raise MaskError(self.nested_error())
+        axis = getattr(self, "axis", None)
+        if any(isinstance(one, int) and one >= 0 for one in (axis if isinstance(axis, list | tuple) else [axis])):
+            # The layer sees the inner rows alone, whose axes have other numbers.
+            raise MaskError(
+                explain(
+                    self.place,
+                    expected="axes counted from the end, since rows within rows came",
+                    got=f"axis={axis}",
+                    fix="axis=-1 for the features, -2 for the steps of the inner rows",
+                )
+            )
         first = next(value for value in x if is_nested(value)) if self.merges else x
         with rows_of_steps(first):
             inner = self._values_of_all(x, first.rows) if self.merges else x.values

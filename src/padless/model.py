@@ -109,7 +109,13 @@ class Model(Trainer, Layer):
         many = isinstance(x, tuple) or (isinstance(x, list) and bool(x) and all(isinstance(v, Ragged) for v in x))
 
         def given(key: int | str, value: Any) -> tuple[Any, Form]:
-            return enter(value, mask, self.backend, self.place, self._ragged_rank(key))
+            return enter(
+                value,
+                _mask_of(mask, key, x),
+                self.backend,
+                self.place,
+                self._ragged_rank(key),
+            )
 
         if isinstance(x, dict):
             entered = {key: given(key, value) for key, value in x.items()}
@@ -173,6 +179,20 @@ class Model(Trainer, Layer):
         for _, layer in self.inner_layers():
             if "kept" in layer.__dict__:
                 layer.kept = None
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Layer:
+        """Make a model of what `get_config` gave; a functional one of what that of a functional one gave.
+
+        Args:
+            config: the arguments.
+
+        Returns:
+            A new model.
+        """
+        if cls is Model and "calls" in config:
+            return Functional.from_config(config)
+        return super().from_config(config)
 
     def reset_states(self) -> None:
         """`reset_state` under its older name."""
@@ -444,7 +464,7 @@ class Sequential(Model):
             A dict that JSON can hold.
         """
         first = [] if self._input is None else [saving.input_config(self._input)]
-        return {"name": self.name, "layers": first + [saving.serialize(layer) for layer in self._layers]}
+        return {"name": self.name, "layers": first + saving.written(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
@@ -456,7 +476,7 @@ class Sequential(Model):
         Returns:
             A new model.
         """
-        return cls([saving.deserialize(layer) for layer in config["layers"]], name=config.get("name"))
+        return cls(saving.read(config["layers"]), name=config.get("name"))
 
 
 class Functional(Model):
@@ -606,6 +626,14 @@ def _varying(shape: tuple[int | None, ...]) -> int | None:
     return 2 if len(shape) > 1 and shape[1] is None else None
 
 
+def _mask_of(mask: Any, key: Any, inputs: Any) -> Any:
+    """The mask of one of several inputs: there may be one for each, None where an input has none."""
+    if isinstance(mask, dict) and isinstance(inputs, dict):
+        return mask.get(key)
+    each = isinstance(mask, list | tuple) and all(one is None or hasattr(one, "shape") for one in mask)
+    return mask[key] if each and isinstance(inputs, list | tuple) and len(mask) == len(inputs) else mask
+
+
 def _holds_ragged(x: Any) -> bool:
     if isinstance(x, dict):
         return any(isinstance(v, Ragged) for v in x.values())
@@ -648,7 +676,7 @@ def _check_input(model: Model, symbol: Symbol, value: Any) -> None:
 
 
 def _check_like(model: Model, symbol: Symbol, values: dict[int, Array]) -> None:
-    if symbol.like is None:
+    if symbol.like is None or id(symbol.like) not in values:
         return
     one, other = values[id(symbol)], values[id(symbol.like)]
     if isinstance(one, Ragged) and isinstance(other, Ragged):

@@ -6,6 +6,7 @@ import functools
 import importlib
 import inspect
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from padless.errors import ArgumentError, MaskError, explain
 from padless.layer import Layer, has_symbol, unique_name, watched
 from padless.ragged import Ragged
 from padless.row_ops import ROW_OPS
-from padless.rows import require_same_steps
+from padless.rows import PairRows, require_same_steps
 from padless.spec import Symbol
 
 
@@ -71,10 +72,22 @@ def _is_nested(x: Any) -> bool:
 def _computed(kind: str, name: str, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What a function gives; of rows within rows, what a function element by element gives for the inner rows."""
     given = [value if isinstance(value, list | tuple) else [value] for value in (*args, *kwargs.values())]
-    found = list(filter(_is_nested, itertools.chain(*given)))
-    if not found:
+    values = list(itertools.chain(*given))
+    pairs = next((one for one in values if isinstance(one, Ragged) and isinstance(one.rows, PairRows)), None)
+    if pairs is not None and kind != "each":
+        raise MaskError(
+            explain(
+                f"ops.{name}",
+                expected="steps, not pairs of steps: these have two axes in time, of queries and of keys",
+                got=repr(pairs),
+                fix="x.to_padded() for an array (B, T, S); x.values for all pairs, on purpose; padless.row_sum(x) for "
+                "the pairs of each row together",
+            )
+        )
+    found = list(filter(_is_nested, values))
+    if not found or name == "get_item":  # which knows rows within rows
         return compute(*args, **kwargs)
-    if kind != "each":
+    if kind != "each" and name != "matmul":  # which, of rows, is one for each step, as the operator @ has it
         raise MaskError(
             explain(
                 f"ops.{name}",
@@ -132,15 +145,28 @@ class Operation(Layer):
         symbols = symbols_in((args, kwargs))
         if not symbols:
             return _known(self.function)(*args, **kwargs)
+        if not args:  # ops.relu(x=symbol)
+            named_first = next(iter(_signature(_known(self.function)).parameters))
+            args = (kwargs.pop(named_first),)
         self._require_batch(args, kwargs)
+        if self.function == "squeeze" and args[1:] in ((), (None,)) and kwargs.get("axis") is None:
+            # Not what happens to be 1 when data come, as a batch of one row.
+            args = (args[0], [at for at, size in enumerate(symbols[0].shape) if at and size == 1])
+            kwargs = {}
         kind = symbols[0].dtype
         first, *others = (constant(value, kind) for value in args)
         return apply(self, first, tuple(others), None, {key: constant(value, kind) for key, value in kwargs.items()})
 
     def _require_batch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Refuse what would reduce the batch, whose rows must not touch each other, whatever stands in them."""
+        """Refuse what would mix the batch, whose rows must not touch each other, whatever stands in them."""
         entry = TABLE.get(self.function)
-        if entry is None or entry.kind != "reduction":
+        if entry is None or entry.kind == "rows":
+            return
+        if entry.kind == "each":
+            self._require_batch_beside([*args, *kwargs.values()])
+            return
+        if entry.kind != "reduction":
+            self._require_batch_first(entry.compute, args, kwargs)
             return
         given = {**dict(zip(("x", "axis"), args, strict=False)), **kwargs}
         x, axis = given.get("x"), given.get("axis", given.get("axes"))
@@ -157,10 +183,120 @@ class Operation(Layer):
                 )
             )
 
+    def _require_batch_beside(self, given: list[Any]) -> None:
+        """Refuse values whose batches would not stand beside each other, but one batch beside features of another."""
+        symbols = [one for one in given if isinstance(one, Symbol)]
+        ranks = {None if isinstance(one.standin, Ragged) else len(one.shape) for one in symbols}
+        if len(ranks) > 1:
+            raise MaskError(
+                explain(
+                    f"ops.{self.function}",
+                    expected="symbols of as many axes, whose batches stand beside each other; or rows in all of them",
+                    got=" and ".join(map(repr, symbols)),
+                    fix="padless.spread(vector, sequences) beside rows; ops.expand_dims(vector, -1) beside (B, D)",
+                )
+            )
+
+    def _require_batch_first(self, compute: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse what would move, cut or join the batch, or put its entries into one number."""
+        from padless.graph import symbols_in
+
+        try:
+            bound = _signature(compute).bind(*args, **kwargs)
+        except TypeError:
+            return  # which the function itself says
+        bound.apply_defaults()
+        given = bound.arguments
+        if self.function == "einsum":
+            wrong = _einsum_mixes(given["subscripts"], given["operands"])
+        elif self.function in _PRODUCTS:
+            wrong = _product_mixes(self.function, given)
+        else:
+            value = next(iter(given.values()))
+            found = symbols_in(value)
+            wrong = bool(found) and _axes_mix(self.function, len(found[0].shape), found[0].shape, given)
+        if wrong:
+            said = ", ".join(f"{key}={value!r}" for key, value in given.items())
+            raise MaskError(
+                explain(
+                    f"ops.{self.function}",
+                    expected="the batch as the first axis of what comes and of the result, and each row by itself: how "
+                    "many rows there are is not known before there are data",
+                    got=said,
+                    fix=f"axes after the batch, such as axis=-1; ops.{self.function} of arrays, outside of a model",
+                )
+            )
+
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         y = _known(self.function)(*args, **kwargs)
         watched(self, next((a for a in args if isinstance(a, Ragged)), args[0] if args else None), y)
         return y
+
+
+def _signature(compute: Callable[..., Any]) -> inspect.Signature:
+    """Of a function of the table."""
+    return inspect.signature(compute.args[2] if isinstance(compute, functools.partial) else compute)
+
+
+_NEW_AXIS = ("stack", "expand_dims", "one_hot")
+_PRODUCTS = ("matmul", "dot", "tensordot", "segment_sum", "segment_max")
+
+
+def _axes_mix(function: str, rank: int, shape: tuple[int | None, ...], given: dict[str, Any]) -> bool:
+    """Whether a function of one value, or of a list of values, would touch the batch."""
+    if function == "squeeze" and given["axis"] is None:
+        return False
+    if function == "transpose":
+        return given["axes"] is None or given["axes"][0] not in (0, -rank)
+    if function == "pad":
+        widths = given["pad_width"]
+        first = widths if isinstance(widths, int) else widths[0]
+        return first != 0 and tuple(first if isinstance(first, list | tuple) else (first, first)) != (0, 0)
+    if function == "reshape":
+        sizes = given["newshape"] if isinstance(given["newshape"], list | tuple) else (given["newshape"],)
+        if sizes[:1] == (None,) or sizes[:1] == [None]:
+            return False
+        rest = sizes[1:]
+        known = all(isinstance(n, int) and n > 0 for n in rest) and None not in shape[1:]
+        return not (sizes[0] == -1 and (None in shape[1:] or (known and math.prod(rest) == math.prod(shape[1:]))))  # type: ignore[arg-type]
+    names = ("axis", "axis1", "axis2", "source", "destination")
+    axes = [given[name] for name in names if name in given]
+    rank += (len(axes[0]) if isinstance(axes[0], list | tuple) else 1) if axes and function in _NEW_AXIS else 0
+    flat = [one for axis in axes for one in (axis if isinstance(axis, list | tuple) else [axis])]
+    return any(one is None or one in (0, -rank) for one in flat)
+
+
+def _einsum_mixes(subscripts: str, operands: tuple[Any, ...]) -> bool:
+    """Whether a sum of products would sum over the batch, or put it elsewhere than in front."""
+    left, arrow, result = subscripts.replace(" ", "").partition("->")
+    labels = [letters for letters, one in zip(left.split(","), operands, strict=False) if isinstance(one, Symbol)]
+    if not arrow:
+        result = "".join(sorted(c for c in set(left) if c.isalpha() and left.count(c) == 1))
+    firsts = {letters[:1] for letters in labels}
+    if firsts == {"."}:
+        return not result.startswith("...")
+    batch = next(iter(firsts))
+    twice = any(batch in letters[1:] for letters in [*labels, result])
+    return len(firsts) > 1 or result[:1] != batch or twice
+
+
+def _product_mixes(function: str, given: dict[str, Any]) -> bool:
+    """Whether a product sums over the batch of one of its values, or makes pairs of rows."""
+    one, other = list(given.values())[:2]
+    if function.startswith("segment"):
+        return True
+    right = len(other.shape) if isinstance(other, Symbol) else 0
+    if function == "matmul":
+        return (isinstance(one, Symbol) and len(one.shape) < 2) or 0 < right < 3
+    if right and len(getattr(one, "shape", ())):
+        return True  # every row of one beside every row of the other
+    if function == "tensordot" and isinstance(one, Symbol):
+        axes, rank = given["axes"], len(one.shape)
+        if isinstance(axes, int):
+            return axes >= rank
+        left = axes[0] if isinstance(axes[0], list | tuple) else (axes[0],)
+        return any(axis in (0, -rank) for axis in left)
+    return isinstance(one, Symbol) and len(one.shape) < 2 and len(getattr(other, "shape", ())) > 0
 
 
 @functools.cache

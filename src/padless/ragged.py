@@ -10,6 +10,7 @@ D features, H heads. Of rows within rows: S longest row of rows, W longest row o
 from __future__ import annotations
 
 import itertools
+import numbers
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -783,6 +784,15 @@ def require_same_rows(where: str, one: Ragged, other: Ragged) -> None:
 def _picked(x: Ragged, items: tuple[Any, ...]) -> Any:
     """What several indices pick, counted as in the padded array."""
     rows, time, *features = spelled_out(items, x.ndim)
+    if isinstance(x.rows, PairRows) and not all(map(_is_whole, (time, *features))):
+        raise MaskError(
+            explain(
+                f"Ragged[{_shown(items)}]",
+                expected="rows only: pairs of steps have two axes in time, of queries and of keys",
+                got=repr(x),
+                fix="x.to_padded(), or x[i] for the pairs of one row, and indices of that",
+            )
+        )
     if rows is None or time is None or isinstance(rows, int | np.integer):
         raise MaskError(
             explain(
@@ -927,7 +937,7 @@ def beside(where: str, x: Ragged, other: Any) -> Array:
             )
         return other.values
     shape = getattr(other, "shape", None)
-    if not shape and not isinstance(other, list | tuple | str):
+    if shape == () or isinstance(other, numbers.Number):
         # NumPy's numbers are plain ones here: other frameworks' arrays do not know them.
         return other.item() if isinstance(other, np.generic | np.ndarray) else other
     if isinstance(x.values, Ragged):
@@ -982,6 +992,16 @@ def matrix_beside(where: str, x: Ragged, other: Any, swap: bool = False) -> Arra
             require_same_rows(where, x, other)
             return other.values
     elif (axes > 1 and getattr(other, "ndim", 0) == 2) or (not swap and axes and getattr(other, "ndim", 0) in (1, 2)):
+        inner = other.shape[-1 if swap else 0], x.values.shape[-2 if swap else -1]
+        if inner[0] != inner[1]:
+            raise ShapeError(
+                explain(
+                    where,
+                    expected=f"{inner[1]} rows of the matrix, one for each feature" if not swap else "sizes that fit",
+                    got=f"shape {tuple(other.shape)} on the {'left' if swap else 'right'} of {x!r}",
+                    fix="x @ kernel, kernel of shape (D, E)",
+                )
+            )
         return like_values(backends.of(x.values), other, x.values)
     raise MaskError(
         explain(

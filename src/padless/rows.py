@@ -461,6 +461,8 @@ class RowPartition:
         """
         if self is other:
             return True
+        if isinstance(other, PairRows):
+            return False  # pairs of steps are no steps, however many they are
         return np.array_equal(self.row_splits, other.row_splits) and np.array_equal(self.positions, other.positions)
 
     def same_lengths(self, other: RowPartition) -> bool:
@@ -865,7 +867,9 @@ def require_same_steps(where: str, one: RowPartition, other: RowPartition) -> No
     if one.same_steps(other):
         return
     row = None
-    if not (one.known and other.known):
+    if isinstance(one, PairRows) != isinstance(other, PairRows):
+        first = "steps against pairs of steps"
+    elif not (one.known and other.known):
         first = "they come from different inputs, or were changed in different ways"
     elif one.nrows != other.nrows:
         first = f"{one.nrows} rows against {other.nrows}"

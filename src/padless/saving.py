@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import importlib
 import inspect
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +31,35 @@ _MODULES = (
 _FUNCTIONS = ("padless.ops", "padless.row_ops", "padless.operation")
 """What else is found in files; names in these modules are free for what users register."""
 _custom: dict[str, Any] = {}
+_numbers: contextvars.ContextVar[dict[int, int] | None] = contextvars.ContextVar("padless_numbers", default=None)
+"""Of layers that stand at several places of what is being written, by id."""
+_made: contextvars.ContextVar[dict[int, Any] | None] = contextvars.ContextVar("padless_made", default=None)
+"""The layers with a number that were made of what is being read."""
+
+
+@contextlib.contextmanager
+def _writing(layer: Layer) -> Iterator[None]:
+    """Within this context, a layer that stands at several places in another, or in those in it, gets a number."""
+    if _numbers.get() is not None:
+        yield
+        return
+    places = Counter(id(inner) for _, inner in layer.inner_layers())
+    token = _numbers.set({one: at for at, one in enumerate(key for key, count in places.items() if count > 1)})
+    try:
+        yield
+    finally:
+        _numbers.reset(token)
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Within this context, layers with one number are one layer."""
+    token = _made.set({}) if _made.get() is None else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _made.reset(token)
 
 
 def register(kind: Any) -> Any:
@@ -103,7 +135,11 @@ def serialize(value: Any) -> Any:
         return {str(key): serialize(item) for key, item in value.items()}
     if hasattr(value, "get_config"):
         kind = type(value)
-        return {"module": _module_of(kind), "class_name": kind.__name__, "config": serialize(value.get_config())}
+        with _writing(value) if hasattr(value, "inner_layers") else contextlib.nullcontext():
+            config = serialize(value.get_config())
+            number = (_numbers.get() or {}).get(id(value))
+        made = {"module": _module_of(kind), "class_name": kind.__name__, "config": config}
+        return made if number is None else {**made, "shared": number}
     if inspect.isfunction(value) and value.__name__ != "<lambda>":
         return {"module": _module_of(value), "class_name": "__function__", "config": {"name": value.__name__}}
     raise ArgumentError(
@@ -132,8 +168,15 @@ def deserialize(value: Any) -> Any:
         return [deserialize(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if set(value) != {"module", "class_name", "config"}:
+    if set(value) - {"shared"} != {"module", "class_name", "config"}:
         return {key: deserialize(item) for key, item in value.items()}
+    if "shared" in value:
+        with _reading():
+            made = _made.get()
+            assert made is not None
+            if value["shared"] not in made:
+                made[value["shared"]] = deserialize({key: part for key, part in value.items() if key != "shared"})
+            return made[value["shared"]]
     module, name, config = value["module"], value["class_name"], value["config"]
     if name == "__array__":
         return np.array(config["value"], dtype=config["dtype"])
@@ -151,7 +194,8 @@ def deserialize(value: Any) -> Any:
     maker: Callable[[dict[str, Any]], Any] | None = getattr(kind, "from_config", None)
     if not hasattr(kind, "call") or not hasattr(kind, "weight_slots"):  # a layer reads its config itself
         config = deserialize(config)
-    return maker(config) if maker is not None else kind(**config)
+    with _reading():
+        return maker(config) if maker is not None else kind(**config)
 
 
 def _module_of(kind: Any) -> str | None:
@@ -216,11 +260,37 @@ def graph_config(model: Functional) -> dict[str, Any]:
         "name": model.name,
         "inputs": [input_config(symbol) for symbol in model.inputs],
         "like": [_place_among(model.inputs, symbol.like) for symbol in model.inputs],
-        "layers": [serialize(layer) for layer in model._layers],
+        "layers": written(model),
         "calls": calls,
         "input_tree": serialize(replace(model._input_tree, lambda symbol: refs[id(symbol)])),
         "output_tree": serialize(replace(model._output_tree, lambda symbol: refs[id(symbol)])),
     }
+
+
+def written(model: Any) -> list[Any]:
+    """The configs of a model's layers; one that stands at several places has a number there.
+
+    Args:
+        model: with `layers`.
+
+    Returns:
+        What JSON can hold.
+    """
+    with _writing(model):
+        return [serialize(layer) for layer in model.layers]
+
+
+def read(configs: list[Any]) -> list[Any]:
+    """The layers that `written` gave the configs of.
+
+    Args:
+        configs: these, and those of inputs.
+
+    Returns:
+        The layers.
+    """
+    with _reading():
+        return [deserialize(config) for config in configs]
 
 
 def _place_among(symbols: list[Symbol], one: Symbol | None) -> int | None:
@@ -243,7 +313,7 @@ def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Function
     for symbol, at in zip(inputs, config.get("like", []), strict=False):
         if at is not None:
             stand_like(symbol, inputs[at])
-    layers: list[Layer] = [deserialize(layer) for layer in config["layers"]]
+    layers: list[Layer] = read(config["layers"])
     outputs: list[list[Symbol]] = []
 
     def resolve(tree: Any) -> Any:

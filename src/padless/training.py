@@ -799,8 +799,9 @@ class Trainer(Layer):
         return _form_of(x, several=isinstance(source, Table) and isinstance(source.inputs, tuple)).leave(_joined(parts))
 
     def _predict_on(self, batch: Batch) -> Any:
-        if not self.built:
-            self._build_on(batch)
+        with self._lock:  # until another thread has built all layers
+            if not self.built:
+                self._build_on(batch)
         program, numbers = self._run_of("predict")
         _, _, (y, kept) = program(numbers, self._parts_for("predict", batch), batch.room)
         carry(self, kept)

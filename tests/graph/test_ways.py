@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -319,3 +321,85 @@ def test_names_in_ops_are_free_for_functions_of_the_user(tmp_path: Path) -> None
     padless.register(mean)
     model = Sequential([Input((None, 4)), layers.Lambda(mean, view="steps"), layers.Lambda(ops.exp, view="steps")])
     assert not host(ops.max(saved(model, tmp_path)(Ragged.from_list(rows(2, 1))) - 1, axis=1)).any()
+
+
+def test_an_input_like_one_that_the_model_does_not_have() -> None:
+    one = Input((None, 3))
+    model = Model(other := Input((None, 3), like=one), layers.Dense(2)(other))
+    assert model(rows(2, 1, width=3))[0].shape == (2, 2)
+
+
+def shared_with_a_nested_model() -> Model:
+    x = Input((None, 4))
+    shared = layers.Dense(4)
+    inner = Sequential([shared, layers.LSTM(4)])
+    return Model(x, [inner(x), shared(x), layers.TimeDistributed(shared)(x)])
+
+
+def sequential_with_a_shared_layer() -> Model:
+    shared = layers.Dense(4)
+    return Sequential([Input((None, 4)), shared, layers.TimeDistributed(shared), Sequential([shared])])
+
+
+@pytest.mark.parametrize("way", [shared_with_a_nested_model, sequential_with_a_shared_layer])
+def test_layers_shared_with_models_inside_are_one_layer_in_files(way: Callable[[], Model], tmp_path: Path) -> None:
+    model = way()
+    x = rows(3, 0, 2)
+    for again in (saved(model, tmp_path), type(model).from_config(model.get_config())):
+        again.set_weights([array + 1 for array in model.get_weights()])
+        assert again.count_params() == model.count_params()
+        assert set(again.state_dict()) == set(model.state_dict())
+        again.set_weights(model.get_weights())
+        assert_same(again(x), model(x))
+
+
+def test_threads_that_call_a_model_for_the_first_time_build_it_once(trainer: str) -> None:
+    for way in ("call", "predict"):
+        model = Sequential([layers.Dense(8), layers.LSTM(4), layers.Dense(2)])
+        start = threading.Barrier(4)
+        x = Ragged.from_list(rows(3, 1))
+
+        def answer(_: int, model: Any = model, way: str = way, start: Any = start, x: Any = x) -> Any:
+            start.wait()
+            return host(model(x) if way == "call" else model.predict(x, verbose=0))
+
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(answer, range(4)))
+        for one in answers:
+            np.testing.assert_allclose(one, host(model(x)), **VALUES)
+
+
+def test_a_model_of_the_config_of_a_functional_one() -> None:
+    model = shared_with_a_nested_model()
+    again = Model.from_config(model.get_config())
+    assert isinstance(again, Model)
+    again.set_weights(model.get_weights())
+    assert_same(again(rows(2, 1)), model(rows(2, 1)))
+
+
+def test_data_before_symbols_are_named() -> None:
+    state = Input((3,))
+    with pytest.raises(ArgumentError, match=r"layer 'lstm.*symbols beside symbols.*\n.*\(2, 3, 4\)"):
+        layers.LSTM(3)(np.ones((2, 3, 4), np.float32), initial_state=[state, state])
+    with pytest.raises(ArgumentError, match=r"layer 'concatenate.*symbols beside symbols.*\n.*\(3, 1, 3\)"):
+        layers.Concatenate(axis=1)([Input((None, 3)), np.ones((3, 1, 3), np.float32)])
+
+
+def test_a_mask_for_each_input(backend: str) -> None:
+    one, other = Input((None, 4), name="one"), Input((None, 4), name="other")
+    y = [layers.LSTM(3)(one), layers.GRU(3)(other)]
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    first, second = np.array([[1, 0, 0], [1, 1, 1]], bool), np.array([[1, 1, 1], [0, 1, 0]], bool)
+    want = Model([one, other], y)([Ragged.from_padded(x, first), Ragged.from_padded(x, second)])
+    assert_same(Model([one, other], y)([x, x], mask=[first, second]), want)
+    by_name = Model({"one": one, "other": other}, y)
+    assert_same(by_name({"one": x, "other": x}, mask={"one": first, "other": second}), want)
+    alone = Model([one, other], y)([x, x], mask=[first, None])
+    assert_same(alone[0], want[0])
+    assert_same(alone[1], by_name({"one": x, "other": x})[1])
+
+
+def test_a_mask_for_attention_of_rows_within_rows_is_named() -> None:
+    x, mask = Input((None, 4)), Input((None, None), dtype="bool")
+    with pytest.raises(MaskError, match=r"attention_mask: expected an entry for each pair.*\n.*rows within rows"):
+        layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask)

@@ -106,6 +106,115 @@ def test_what_would_mix_rows_raises(name: str, attempt: Callable[[Ragged], Any])
         attempt(ragged([2, 1]))
 
 
+BATCH: list[Callable[[Any], Any]] = [
+    *(
+        lambda v, f=f: getattr(ops, f)(v, axis=0)
+        for f in "softmax log_softmax cumsum normalize sort argsort flip".split()
+    ),
+    *(lambda v, f=f: getattr(ops, f)(v) for f in "cumprod flip transpose unstack".split()),
+    lambda v: ops.softmax(v, axis=(0, 1)),
+    lambda v: ops.roll(v, 1),
+    lambda v: ops.roll(v, 1, axis=-2),
+    lambda v: ops.take(v, [0], axis=0),
+    lambda v: ops.take_along_axis(v, ops.cast(v, "int32"), axis=0),
+    lambda v: ops.get_item(v, 0),
+    lambda v: ops.concatenate([v, v], axis=0),
+    lambda v: ops.stack([v, v]),
+    lambda v: ops.split(v, 3),
+    lambda v: ops.repeat(v, 2, axis=0),
+    lambda v: ops.expand_dims(v, 0),
+    lambda v: ops.one_hot(v, 3, axis=-3),
+    lambda v: ops.swapaxes(v, 0, 1),
+    lambda v: ops.moveaxis(v, 0, -1),
+    lambda v: ops.pad(v, 1),
+    lambda v: ops.reshape(v, (-1,)),
+    lambda v: ops.reshape(v, (3, 3)),
+    lambda v: ops.matmul(v, v),
+    lambda v: v @ v,
+    lambda v: ops.dot(v, v),
+    lambda v: ops.tensordot(v, np.ones((3, 2), np.float32), axes=[[0], [0]]),
+    lambda v: ops.tensordot(v, v, axes=[[1], [1]]),
+    lambda v: ops.einsum("bd,be->de", v, v),
+    lambda v: ops.einsum("bd,ce->bcde", v, v),
+    lambda v: ops.einsum("bd->db", v),
+    lambda v: ops.segment_sum(v, [0, 0, 1], 2),
+    lambda v: v * ops.sum(v, axis=1),  # (B, D) beside (B,): one batch beside the features of another
+]
+
+
+@pytest.mark.parametrize("attempt", BATCH, ids=map(str, range(len(BATCH))))
+def test_no_function_of_symbols_mixes_the_batch(attempt: Callable[[Any], Any]) -> None:
+    """Rows that have ended are an array (B, D), whose entries must not touch each other either."""
+    for v in (Input((3,)), ops.max(Input((None, 3)), axis=1)):
+        with pytest.raises(MaskError):
+            attempt(v)
+
+
+def test_vectors_beside_rows_are_no_features() -> None:
+    x = Input((None, 3))  # as many features as a stand-in has rows
+    with pytest.raises(MaskError, match=r"ops.multiply: .*\n.*rows\) and Symbol.*\n.*padless.spread"):
+        x * ops.sum(x, axis=(1, 2))
+
+
+def test_functions_of_symbols_that_leave_the_batch_alone(backend: str) -> None:
+    v = Input((2, 3))
+    made = [
+        ops.transpose(v, (0, 2, 1)),
+        ops.reshape(v, (-1, 6)),
+        ops.reshape(v, (-1, 3, 2)),
+        ops.expand_dims(v, -1),
+        ops.stack([v, v], axis=1),
+        ops.pad(v, ((0, 0), (1, 0), (0, 2))),
+        ops.squeeze(v[:, :1]),
+        ops.matmul(v, ops.swapaxes(v, 1, 2)),
+        ops.tensordot(v, np.ones((3, 2), np.float32), axes=1),
+        ops.einsum("...d,de->...e", v, np.ones((3, 2), np.float32)),
+        ops.einsum("btd,bsd->bts", v, v),
+        ops.softmax(v, axis=(1, 2)),
+        v * ops.expand_dims(ops.sum(v, axis=-1), -1),
+    ]
+    x = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    model = Model(v, made)
+    for all_rows, alone in zip(model(x), model(x[3:4]), strict=True):
+        np.testing.assert_allclose(host(all_rows)[3:4], host(alone), **VALUES)
+
+
+def test_the_first_value_of_a_function_of_symbols_by_name() -> None:
+    x = Input((None, 3))
+    model = Model(x, [ops.relu(x=x), ops.sum(x=x, axis=1), ops.add(x2=x, x1=1)])
+    first, second, third = model(Ragged.from_list([[[-1.0, 2.0, 3.0]]]))
+    assert (first.to_list(), second.tolist(), third.to_list()) == ([[[0, 2, 3]]], [[-1, 2, 3]], [[[0, 3, 4]]])
+
+
+def test_pairs_of_steps_are_not_reduced_as_if_they_were_steps() -> None:
+    """As padded arrays they are (B, T, S), so that axis 1 or -1 would mean something else."""
+    x = Ragged.from_pairs([np.ones((2, 3)), np.ones((1, 2))])
+    for attempt in (
+        lambda: ops.softmax(x, axis=-1),
+        lambda: ops.sum(x, axis=1),
+        lambda: ops.cumsum(x, axis=1),
+        lambda: x[:, 0],
+        lambda: x[..., 0],
+        lambda: x[:, 1:],
+    ):
+        with pytest.raises(MaskError, match="pairs of steps"):
+            attempt()
+    assert (ops.relu(x - 0.5) + 1)[1:].to_list() == [[[1.5, 1.5]]]
+
+
+def test_steps_are_no_pairs_however_many_they_are() -> None:
+    steps = Ragged.from_lengths(np.ones(5), [3, 2])
+    pairs = Ragged.from_pairs([np.ones((1, 3)), np.ones((1, 2))])
+    for attempt in (lambda: steps + pairs, lambda: pairs + steps):
+        with pytest.raises(DataError, match="steps against pairs of steps"):
+            attempt()
+
+
+def test_a_matrix_that_does_not_fit_names_both_sides(backend: str) -> None:
+    with pytest.raises(ShapeError, match=r"operator @: expected 3 rows .*\n.*\(5, 2\) on the right of Ragged\(shape="):
+        ragged([2, 1]) @ np.ones((5, 2), np.float32)
+
+
 @pytest.mark.parametrize("name", ["add", "maximum", "where", "concatenate", "stack", "einsum"])
 def test_other_rows_are_an_error_that_shows_the_first(name: str) -> None:
     one, other = ragged([2, 1]), ragged([1, 2])
@@ -205,6 +314,32 @@ def test_a_row_with_nan_or_infinity_changes_no_other() -> None:
     for function in (ops.sum, ops.logsumexp, ops.var, ops.argmax, ops.norm):
         made = function(x, axis=1)
         np.testing.assert_array_equal(made[[0, 2]], function(x[[0, 2]], axis=1))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ops.std(x, axis=1),
+        lambda x: ops.norm(x, axis=1),
+        lambda x: ops.norm(x, axis=-1),
+        lambda x: ops.norm(x, 3, axis=-1),
+        lambda x: ops.normalize(x, axis=-1),
+        lambda x: ops.normalize(x, axis=1),
+        lambda x: layers.Dot((2, 1), normalize=True)([x, x.values[:2]]),
+    ],
+)
+def test_gradients_of_rows_of_one_step_and_of_zeros_are_numbers(trainer: str, function: Callable[[Any], Any]) -> None:
+    b = backends.current()
+    rows = Ragged.from_lengths(np.zeros(4), [1, 3]).rows
+
+    def loss(weights: dict[str, Any]) -> tuple[Any, None]:
+        y = function(Ragged(weights["x"], rows))
+        return b.xp.sum(y.values if isinstance(y, Ragged) else y), None
+
+    start = np.array([[1, 2, 3], [4, 5, 6], [0, 0, 0], [7, 8, 9]], np.float32)
+    for x in (start, np.zeros_like(start)):
+        gradient = b.value_and_grad(loss, {"x": b.asarray(x)})[1]["x"]
+        assert np.isfinite(host(gradient)).all()
 
 
 def test_no_rows_and_rows_without_steps(backend: str) -> None:
@@ -430,3 +565,20 @@ def test_activations_along_an_axis_of_rows() -> None:
         softmax(ragged([2, 1], ()))
     leaky = padless.activations.relu(x, negative_slope=0.5)
     np.testing.assert_allclose(host(leaky.values), host(padless.activations.relu(x.values, 0.5)), **VALUES)
+
+
+@pytest.mark.parametrize("other", [None, object(), {}, "a"])
+def test_what_is_no_number_beside_rows_is_named(other: Any) -> None:
+    with pytest.raises(MaskError, match=rf"operator ==: .*\n.*a {type(other).__name__} beside Ragged"):
+        ragged([2, 1]) == other  # noqa: B015
+
+
+def test_more_places_than_there_are_features() -> None:
+    with pytest.raises(ShapeError, match=r"ops.top_k: k.*\n.*5"):
+        ops.top_k(ragged([2, 1]), 5)
+
+
+def test_a_mask_for_each_value_of_a_merge() -> None:
+    x = np.ones((2, 2, 1), np.float32)
+    with pytest.raises(ArgumentError, match=r"a mask for each of 2 values.*\n.*1 masks"):
+        layers.Add()([x, x], mask=[np.ones((2, 2), bool)])

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from padless import activations, backends, constraints, initializers, random, regularizers
-from padless.errors import ArgumentError, DataError, NotThereYetError, PadlessError, ShapeError, explain
+from padless.errors import ArgumentError, DataError, MaskError, NotThereYetError, PadlessError, ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import positive, require_features, require_rank, share, word
 from padless.ragged import Ragged
@@ -102,6 +102,15 @@ def pair_mask(layer: Layer, mask: Any, query: RowPartition, value: RowPartition,
             mask = Ragged.from_pairs(mask)
         except PadlessError as wrong:
             raise type(wrong)(f"{where}: {wrong}") from None
+    if isinstance(mask, Ragged) and isinstance(mask.values, Ragged):
+        raise MaskError(
+            explain(
+                where,
+                expected="an entry for each pair of steps",
+                got=f"rows within rows, {mask!r}",
+                fix="Ragged.from_pairs of arrays (n, m), in a subclassed model; or Input((T, S)) for one size",
+            )
+        )
     if isinstance(mask, Ragged):
         mask = mask if backend.is_array(mask.values) else mask.with_values(backend.asarray(mask.values))
         seen = _ragged_mask(where, mask, pairs, heads)

@@ -230,7 +230,8 @@ def _var(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         around = middle.values if isinstance(middle, Ragged) else spread(middle[:, 0], x).values
         apart = x.with_values((_floats(backends.of(x.values), x.values) - around) ** 2)
         return mean(apart, axis=axis, keepdims=keepdims)
-    return mean((array_of(x) - middle) ** 2, axis=axis, keepdims=keepdims)
+    array = array_of(x)
+    return mean((_floats(backends.of(array), array) - middle) ** 2, axis=axis, keepdims=keepdims)
 
 
 def _std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -241,7 +242,15 @@ def _std(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _root(x: Any) -> Any:
     if isinstance(x, Ragged):
         return x.with_values(_root(x.values))
-    return backends.of(x).xp.sqrt(x)
+    return _power(x, 0.5)
+
+
+def _power(x: Array, exponent: float) -> Array:
+    """A root; where x is 0, as for a row of one step, the gradient is 0 and not infinite."""
+    xp = backends.of(x).xp
+    nothing = x == 0
+    safe = xp.where(nothing, xp.ones_like(x), x)
+    return xp.where(nothing, xp.zeros_like(x), xp.sqrt(safe) if exponent == 0.5 else safe**exponent)
 
 
 def _moments(x: Any, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> Any:
@@ -271,7 +280,7 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
         return sum(of(lambda v: _floats(b, v != 0), size), axis=axis, keepdims=keepdims)
     power = 2.0 if ord in (None, "fro") else float(ord)
     total = sum(of(lambda v: v**power, size), axis=axis, keepdims=keepdims)
-    return of(lambda v: b.xp.sqrt(v) if power == 2 else v ** (1 / power), total)
+    return of(lambda v: _power(v, 1 / power) if power > 1 else v ** (1 / power), total)
 
 
 def _arg(where: str, x: Any, axis: Any, keepdims: bool, largest: bool) -> Any:

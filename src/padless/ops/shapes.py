@@ -15,6 +15,7 @@ from padless.operation import dtype_text, named
 from padless.ops.values import Array, array_of, features, owner_of, places, refuse
 from padless.ragged import Ragged, beside, index
 from padless.row_ops import row_concat, row_reverse
+from padless.spec import Symbol
 
 # ---- shape and kind; a symbol answers at once
 
@@ -462,6 +463,10 @@ def _top_k(x: Any, k: int, sorted: bool = True) -> tuple[Any, Any]:
         largest, places_of = _top_k(x.values, k)
         return x.with_values(largest), x.with_values(places_of)
     array = array_of(x)
+    if not array.ndim or not 0 <= k <= array.shape[-1]:
+        raise ShapeError(
+            explain("ops.top_k: k", expected=f"at most the last axis of {tuple(array.shape)}", got=str(k), fix="k=1")
+        )
     b = backends.of(array)
     order = _argsort(-array if b.dtype_name(array).startswith(("float", "bfloat")) else ~array)[..., :k]
     return b.xp.take_along_axis(array, _index(b, order), axis=-1), order
@@ -505,6 +510,8 @@ def get_item(x: Any, key: Any) -> Any:
         >>> get_item(Ragged.from_list([[[1, 2]], [[3, 4]]]), (..., 0)).to_list()
         [[1], [3]]
     """
+    if isinstance(x, Symbol):
+        return x[key]
     return _items(x, *(key if isinstance(key, tuple) else (key,)))
 
 
