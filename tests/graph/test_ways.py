@@ -11,7 +11,7 @@ import pytest
 
 import padless
 from padless import DataError, Input, MaskError, Model, Ragged, Sequential, layers, load_model, ops
-from padless.errors import ArgumentError
+from padless.errors import ArgumentError, ShapeError
 from tests.tolerances import VALUES
 
 IDS = [[3, 1, 4], [1], [5, 9, 2, 6, 5]]
@@ -319,3 +319,37 @@ def test_names_in_ops_are_free_for_functions_of_the_user(tmp_path: Path) -> None
     padless.register(mean)
     model = Sequential([Input((None, 4)), layers.Lambda(mean, view="steps"), layers.Lambda(ops.exp, view="steps")])
     assert not host(ops.max(saved(model, tmp_path)(Ragged.from_list(rows(2, 1))) - 1, axis=1)).any()
+
+
+# ---- what is no graph
+
+
+class TakesTwo(padless.Layer):
+    def call(self, x: Any) -> Any:
+        return x[0] - x[1]
+
+
+def test_a_list_of_symbols_for_a_layer_that_takes_one() -> None:
+    x, h = Input((None, 3), name="x"), Input((4,), name="h")
+    with pytest.raises(ArgumentError, match=r"layer 'gru' [^$]*a list of 2[^$]*initial_state=\[h, c\]"):
+        layers.GRU(4, name="gru")([x, h])
+    with pytest.raises(ArgumentError, match=r"layer 'dense' [^$]*a dict of 1"):
+        layers.Dense(4, name="dense")({"x": h})
+    with pytest.raises(ArgumentError, match=r"\(TakesTwo\)[^$]*merges = True in a class of your own"):
+        TakesTwo()([h, h])
+
+
+def test_an_array_among_the_symbols_of_a_merge() -> None:
+    with pytest.raises(ArgumentError, match=r"layer 'add' [^$]*an array of shape \(2, 4\) among them"):
+        layers.Add(name="add")([Input((4,)), np.ones((2, 4))])
+
+
+def test_an_input_of_a_size_below_zero() -> None:
+    with pytest.raises(ShapeError, match=r"Input\(shape=\(-1, 3\)\)[^$]*None for an axis that varies"):
+        Input((-1, 3))
+
+
+def test_states_of_another_width_do_not_speak_of_rows_that_nobody_gave() -> None:
+    states = [Input((4,)), Input((5,))]
+    with pytest.raises(ShapeError, match=r"\(None, 4\), \(None, 4\)[^$]*\(None, 4\), \(None, 5\)"):
+        layers.LSTM(4)(Input((None, 3)), initial_state=states)
