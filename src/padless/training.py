@@ -1018,7 +1018,7 @@ def _joined_rows(parts: list[RowPartition]) -> RowPartition:
 def _form_of(x: Any, *, several: bool) -> Form:
     """The form of the data given to predict."""
     first = x[0] if several else next(iter(x.values())) if isinstance(x, dict) else x
-    if isinstance(first, Ragged):
+    if isinstance(first, Ragged) or getattr(first, "is_nested", False):
         return Form()
     if isinstance(first, list | tuple) or getattr(first, "dtype", None) == np.dtype(object):
         return AS_LIST
