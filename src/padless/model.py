@@ -113,10 +113,10 @@ class Model(Trainer, Layer):
 
         if isinstance(x, dict):
             entered = {key: given(key, value) for key, value in x.items()}
-            return {key: value for key, (value, _) in entered.items()}, next(iter(entered.values()))[1]
+            return {key: value for key, (value, _) in entered.items()}, _form_of_rows(list(entered.values()))
         if many:
             pairs = [given(at, value) for at, value in enumerate(x)]
-            return tuple(value for value, _ in pairs), pairs[0][1]
+            return tuple(value for value, _ in pairs), _form_of_rows(pairs)
         return given(0, x)
 
     def _ragged_rank(self, key: int | str) -> int | None:
@@ -604,6 +604,11 @@ class Functional(Model):
 def _varying(shape: tuple[int | None, ...]) -> int | None:
     """How many axes of a row vary, where that is more than the one which lists show by themselves."""
     return 2 if len(shape) > 1 and shape[1] is None else None
+
+
+def _form_of_rows(entered: list[tuple[Any, Form]]) -> Form:
+    """The form of the first input with rows, else of the first."""
+    return next((form for value, form in entered if isinstance(value, Ragged)), entered[0][1])
 
 
 def _holds_ragged(x: Any) -> bool:

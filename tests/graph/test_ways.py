@@ -353,3 +353,16 @@ def test_states_of_another_width_do_not_speak_of_rows_that_nobody_gave() -> None
     states = [Input((4,)), Input((5,))]
     with pytest.raises(ShapeError, match=r"\(None, 4\), \(None, 4\)[^$]*\(None, 4\), \(None, 5\)"):
         layers.LSTM(4)(Input((None, 3)), initial_state=states)
+
+
+def test_the_form_of_an_answer_is_that_of_the_input_with_rows() -> None:
+    about, steps = Input((2,), name="about"), Input((None, 4), name="steps")
+    model = Model({"about": about, "steps": steps}, layers.Concatenate()([steps, layers.Spread()([about, steps])]))
+    sequences, vectors = rows(3, 1, 5), np.ones((3, 2), np.float32)
+    for form, kind in ((sequences, list), (Ragged.from_list(sequences), Ragged)):
+        given = {"about": vectors, "steps": form}
+        for answer in (model(given), model.predict(given, verbose=0), model.predict_on_batch(given)):
+            assert isinstance(answer, kind)
+            assert [len(row) for row in answer] == [3, 1, 5]
+        in_a_list = Model([about, steps], model({"about": about, "steps": steps}))
+        assert isinstance(in_a_list.predict([vectors, form], verbose=0), kind)
