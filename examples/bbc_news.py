@@ -156,7 +156,7 @@ def classify(text: str, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Classify BBC news articles without padding them.")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=5, help="times through the articles (default 5)")
     parser.add_argument("--words", type=int, default=20_000, help="size of the vocabulary (default 20000)")
     parser.add_argument("--articles", type=int, help="use only so many articles, for a quick look")
     # With one thread the time is predictable. Two are faster on an idle machine, and many times slower where another

@@ -126,7 +126,7 @@ def show_promise(model: Any, series: list[np.ndarray]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tell speakers apart by two vowels, without computing any padding.")
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=40, help="times through the recordings (default 40)")
     parser.add_argument("--quick", action="store_true", help="three epochs, to see that it runs")
     parser.add_argument("--data", type=Path, help="folder with the two .ts files (default: those of an installed aeon)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1)")

@@ -114,7 +114,7 @@ def share(right: Iterable[bool]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tag the words of Turkish sentences without padding them.")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=5, help="times through the sentences (default 5)")
     parser.add_argument("--sentences", type=int, help="use only so many sentences, for a quick look")
     parser.add_argument("--data", type=Path, help="a CoNLL-U file to use instead of the package")
     options = parser.parse_args()

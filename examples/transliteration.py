@@ -190,7 +190,7 @@ def baselines(training: Sequence[Pair], sources: Sequence[str]) -> dict[str, lis
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write Arabic sentences in Devanagari.")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=16, help="times through the sentences (default 16)")
     parser.add_argument("--sentences", type=int, help="use only so many sentences, for a quick look")
     parser.add_argument(
         "--data", type=Path, help="a CSV file with the columns Arabic and Hindi, in place of the package"

@@ -211,7 +211,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
 
     Args:
         what: such as "x", for errors.
-        data: a list of sequences or of numbers, a Ragged, an array, a tensor, or a pandas column.
+        data: a list of sequences or of numbers, a Ragged, an array, a tensor (a jagged one, too), or a pandas column.
         mask_maker: the layer that finds padding, if data are the input of one.
         ragged_rank: how many axes after the first vary in a list, where that is known.
 
@@ -237,6 +237,8 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
             ragged = Ragged.from_list([_on_host(item) for item in data], ragged_rank=ragged_rank).numpy()
             return RaggedColumn(_without_masked_steps(ragged, mask_maker))
         return ArrayColumn(np.asarray(data))
+    if getattr(data, "is_nested", False):
+        return column(what, Ragged.from_nested(data), mask_maker)
     if hasattr(data, "to_numpy"):  # pandas, polars
         data = data.to_numpy()
     if getattr(data, "dtype", None) == np.dtype(object):

@@ -103,14 +103,9 @@ def apply(
                 fix="leave it out; Masking() or Embedding(mask_zero=True) before this layer makes the mask",
             )
         )
+    _require_fitting_input(layer, x)
     node = Node(layer, ((x, *args), kwargs), training)
     positional, keyword = replace(node.arguments, lambda symbol: symbol.standin)
-    if layer.merges and not isinstance(x, list | tuple):
-        raise ArgumentError(
-            explain(
-                layer.place, expected="a list of symbols", got="one symbol", fix=f"{type(layer).__name__}()([a, b])"
-            )
-        )
 
     containers: list[Any] = []
 
@@ -149,6 +144,30 @@ def require_symbols(place: str, x: Any) -> None:
                 fix="Input(shape) for it",
             )
         )
+
+
+def _require_fitting_input(layer: Layer, x: Any) -> None:
+    """A list of symbols for a layer that merges, one symbol for any other; models and functions take what they take."""
+    from padless.model import Model
+    from padless.operation import Operation
+
+    if isinstance(layer, Model | Operation):
+        return
+    several = isinstance(x, list | tuple | dict)
+    if layer.merges:
+        if isinstance(x, list | tuple):
+            return
+        expected, fix = "a list of symbols", f"{type(layer).__name__}()([a, b])"
+        got = "a dict" if several else "one symbol"
+    elif several:
+        expected, got = "one symbol", f"a {type(x).__name__} of {len(x)}"
+        fix = (
+            "layers.Concatenate()([a, b]) makes one of several; initial_state=[h, c] for states; "
+            "merges = True in a class of your own, whose call then gets the list"
+        )
+    else:
+        return
+    raise ArgumentError(explain(layer.place, expected=expected, got=got, fix=fix))
 
 
 def _each(tree: Any, function: Callable[[Any], Any]) -> Any:
@@ -352,6 +371,12 @@ def Input(
         shape = tuple(batch_shape[1:])
     elif not isinstance(shape, list | tuple):
         raise ShapeError(explain("Input", expected="a tuple", got=repr(shape), fix=f"Input(shape=({shape},))"))
+    if any(n is not None and n < 0 for n in shape):
+        raise ShapeError(
+            explain(
+                f"Input(shape={tuple(shape)})", expected="sizes", got="one below 0", fix="None for an axis that varies"
+            )
+        )
     if ragged and (not shape or shape[0] is not None):
         raise ShapeError(
             explain(

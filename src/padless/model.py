@@ -119,10 +119,10 @@ class Model(Trainer, Layer):
 
         if isinstance(x, dict):
             entered = {key: given(key, value) for key, value in x.items()}
-            return {key: value for key, (value, _) in entered.items()}, next(iter(entered.values()))[1]
+            return {key: value for key, (value, _) in entered.items()}, _form_of_rows(list(entered.values()))
         if many:
             pairs = [given(at, value) for at, value in enumerate(x)]
-            return tuple(value for value, _ in pairs), pairs[0][1]
+            return tuple(value for value, _ in pairs), _form_of_rows(pairs)
         return given(0, x)
 
     def _ragged_rank(self, key: int | str) -> int | None:
@@ -632,6 +632,11 @@ def _mask_of(mask: Any, key: Any, inputs: Any) -> Any:
         return mask.get(key)
     each = isinstance(mask, list | tuple) and all(one is None or hasattr(one, "shape") for one in mask)
     return mask[key] if each and isinstance(inputs, list | tuple) and len(mask) == len(inputs) else mask
+
+
+def _form_of_rows(entered: list[tuple[Any, Form]]) -> Form:
+    """The form of the first input with rows, else of the first."""
+    return next((form for value, form in entered if isinstance(value, Ragged)), entered[0][1])
 
 
 def _holds_ragged(x: Any) -> bool:

@@ -215,7 +215,8 @@ def _known(module: str | None, name: str) -> Any:
                 "load_model",
                 expected="classes that padless knows",
                 got=repr(name),
-                fix=f"@padless.register above `class {name}` before loading; {nearest(name, _custom)}",
+                fix=f"@padless.register above its definition before loading, or custom_objects={{{name!r}: {name}}}; "
+                f"{nearest(name, _custom)}",
             )
         )
     return found

@@ -105,7 +105,8 @@ def summary_text(model: Model, value: Any, line_length: int | None) -> str:
     console.print(table)
     total = model.count_params()
     trained = sum(int(_size(array)) for array in model.trainable_weights)
-    console.print(f"Weights: {total:,} ({total * 4 / 2**20:.2f} MiB), trained: {trained:,}, fixed: {total - trained:,}")
+    size = f"{total * 4 / 2**20:,.2f} MiB" if total * 4 >= 2**20 else f"{total * 4 / 2**10:.2f} KiB"
+    console.print(f"Weights: {total:,} ({size}), trained: {trained:,}, fixed: {total - trained:,}")
     console.print("Rows: where sequences of unequal length enter, are kept, change their number of steps, and end.")
     out = console.file
     assert isinstance(out, StringIO)

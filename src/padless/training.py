@@ -16,13 +16,16 @@ from padless import random as _random
 from padless.backends.base import Array, Program
 from padless.batching import Batch, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
-from padless.errors import ArgumentError, BackendError, NotBuiltError, NumericError, RowError, explain
+from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, RowError, explain
 from padless.forms import AS_LIST, Form
 from padless.layer import Layer, calling, carried, carry, carrying, substituted
 from padless.metrics import Metric
 from padless.outputs import Heads
 from padless.ragged import Ragged
 from padless.rows import PairRows, RowPartition
+
+_STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "make_train_function")
+"""What Keras calls if a model has it."""
 
 Logs = dict[str, float]
 Parts = tuple[Any, Any, Any, dict[str, list[Array]]]
@@ -93,7 +96,9 @@ class Trainer(Layer):
 
         Raises:
             ArgumentError: for a name that is not known (it suggests the nearest), or what does not fit the outputs.
+            NotThereYetError: when the class has a `train_step` or another method of Keras's that would not be called.
         """
+        self._refuse_steps_of_its_own()
         heads = Heads(loss, loss_weights, metrics, weighted_metrics, self.output_names or self._heads.names)
         self.run_eagerly = run_eagerly
         self.optimizer = optimizers.get(optimizer, self.backend)
@@ -115,6 +120,19 @@ class Trainer(Layer):
     def output_names(self) -> list[str] | None:
         """Names of the outputs; None where the first batch will tell."""
         return None
+
+    def _refuse_steps_of_its_own(self) -> None:
+        found = [name for name in _STEPS if hasattr(type(self), name)]
+        if found:
+            raise NotThereYetError(
+                explain(
+                    f"{type(self).__name__}.{found[0]}",
+                    expected="a model that is trained by its loss",
+                    got=f"a method {found[0]}, which Keras calls and padless does not",
+                    fix="a subclass of losses.Loss or losses.RowLoss, add_loss in a layer, a callback; "
+                    "or a loop of your own over batches, and another name for the method",
+                )
+            )
 
     def _require_compiled(self, what: str) -> None:
         if not self.compiled:
@@ -1017,13 +1035,19 @@ def _joined_rows(parts: list[RowPartition]) -> RowPartition:
 
 
 def _form_of(x: Any, *, several: bool) -> Form:
-    """The form of the data given to predict."""
-    first = x[0] if several else next(iter(x.values())) if isinstance(x, dict) else x
-    if isinstance(first, Ragged):
-        return Form()
+    """The form of the data given to predict: of the first input that says where its rows are, else of the first."""
+    parts = list(x.values()) if isinstance(x, dict) else list(x) if several else [x]
+    first = next((part for part in parts if _says_rows(part)), parts[0])
     if isinstance(first, list | tuple) or getattr(first, "dtype", None) == np.dtype(object):
         return AS_LIST
-    return Form(Ragged.to_padded) if hasattr(first, "shape") else Form()
+    return Form() if _says_rows(first) or not hasattr(first, "shape") else Form(Ragged.to_padded)
+
+
+def _says_rows(part: Any) -> bool:
+    if isinstance(part, list | tuple):
+        return any(hasattr(row, "__len__") for row in part)
+    jagged = isinstance(part, Ragged) or getattr(part, "is_nested", False)
+    return jagged or getattr(part, "dtype", None) == np.dtype(object)
 
 
 def _times(one: Any, other: Any) -> Any:

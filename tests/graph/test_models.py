@@ -330,6 +330,7 @@ def test_summary_says_where_rows_enter_are_kept_change_and_end() -> None:
     for start, word in (("embedding", "enter"), ("conv1d", "change"), ("dense", "kept"), ("global_max", "end")):
         assert any(line and line[0].startswith(start) and word in line for line in lines), (start, text)
     assert f"{model.count_params():,}" in text
+    assert f"({model.count_params() * 4 / 1024:.2f} KiB)" in text
     with pytest.raises(NotBuiltError, match="never saw data"):
         tagger().summary()
 

@@ -13,7 +13,7 @@ import pytest
 
 import padless
 from padless import DataError, Input, MaskError, Model, Ragged, Sequential, layers, load_model, ops
-from padless.errors import ArgumentError
+from padless.errors import ArgumentError, ShapeError
 from tests.tolerances import VALUES
 
 IDS = [[3, 1, 4], [1], [5, 9, 2, 6, 5]]
@@ -403,3 +403,45 @@ def test_a_mask_for_attention_of_rows_within_rows_is_named() -> None:
     x, mask = Input((None, 4)), Input((None, None), dtype="bool")
     with pytest.raises(MaskError, match=r"attention_mask: expected an entry for each pair.*\n.*rows within rows"):
         layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask)
+
+
+# ---- what is no graph
+
+
+class TakesTwo(padless.Layer):
+    def call(self, x: Any) -> Any:
+        return x[0] - x[1]
+
+
+def test_a_list_of_symbols_for_a_layer_that_takes_one() -> None:
+    x, h = Input((None, 3), name="x"), Input((4,), name="h")
+    with pytest.raises(ArgumentError, match=r"layer 'gru' [^$]*a list of 2[^$]*initial_state=\[h, c\]"):
+        layers.GRU(4, name="gru")([x, h])
+    with pytest.raises(ArgumentError, match=r"layer 'dense' [^$]*a dict of 1"):
+        layers.Dense(4, name="dense")({"x": h})
+    with pytest.raises(ArgumentError, match=r"\(TakesTwo\)[^$]*merges = True in a class of your own"):
+        TakesTwo()([h, h])
+
+
+def test_an_input_of_a_size_below_zero() -> None:
+    with pytest.raises(ShapeError, match=r"Input\(shape=\(-1, 3\)\)[^$]*None for an axis that varies"):
+        Input((-1, 3))
+
+
+def test_states_of_another_width_do_not_speak_of_rows_that_nobody_gave() -> None:
+    states = [Input((4,)), Input((5,))]
+    with pytest.raises(ShapeError, match=r"\(None, 4\), \(None, 4\)[^$]*\(None, 4\), \(None, 5\)"):
+        layers.LSTM(4)(Input((None, 3)), initial_state=states)
+
+
+def test_the_form_of_an_answer_is_that_of_the_input_with_rows() -> None:
+    about, steps = Input((2,), name="about"), Input((None, 4), name="steps")
+    model = Model({"about": about, "steps": steps}, layers.Concatenate()([steps, layers.Spread()([about, steps])]))
+    sequences, vectors = rows(3, 1, 5), np.ones((3, 2), np.float32)
+    for form, kind in ((sequences, list), (Ragged.from_list(sequences), Ragged)):
+        given = {"about": vectors, "steps": form}
+        for answer in (model(given), model.predict(given, verbose=0), model.predict_on_batch(given)):
+            assert isinstance(answer, kind)
+            assert [len(row) for row in answer] == [3, 1, 5]
+        in_a_list = Model([about, steps], model({"about": about, "steps": steps}))
+        assert isinstance(in_a_list.predict([vectors, form], verbose=0), kind)

@@ -531,7 +531,7 @@ def test_initial_state_of_another_size_names_the_place_in_the_model(backend: str
             ShapeError, match=rf"initial_state of layer '\w*decoder' [^$]*{name}[^$]*\(3, 4\)[^$]*\(4, 4\)"
         ):
             model([Ragged.from_list(sequences()), Ragged.from_list([draw(1, 2)] * 3)])
-    with pytest.raises(ShapeError, match=r"initial_state of layer 'decoder'[^$]*1 array\(s\) of shape \(3, 5\)"):
+    with pytest.raises(ShapeError, match=r"initial_state of layer 'decoder'[^$]*1 array\(s\) of shape \(None, 5\)"):
         layers.GRU(5, name="decoder")(target, initial_state=state)
 
 

@@ -202,3 +202,10 @@ def test_no_rows_at_all_and_a_giant_among_dwarfs() -> None:
     assert tuple(model(Ragged.from_list([])).shape) == (0, 2)
     giant = [[1 + n % 9 for n in range(5000)], [1], [2, 3]]
     np.testing.assert_allclose(model.predict(giant)[1:], model.predict(giant[1:]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["train_step", "test_step", "compute_loss"])
+def test_a_step_of_its_own_is_not_passed_over(name: str) -> None:
+    model = type("Own", (Sequential,), {name: lambda self, *data: {}})([layers.Dense(1)])
+    with pytest.raises(ArgumentError, match=rf"Own.{name}[^$]*another name for the method"):
+        model.compile("adam", "mse")

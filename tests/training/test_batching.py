@@ -171,6 +171,20 @@ def test_every_form_trains_alike_and_the_same_seed_bit_for_bit() -> None:
 
 
 @trains
+def test_jagged_tensors_are_rows() -> None:
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        jagged = torch.nested.nested_tensor([torch.tensor(row) for row in IDS], layout=torch.jagged)
+    assert column("x", jagged).data.to_list() == IDS
+    model = tagger()
+    got, want = model.predict(jagged, verbose=0), model.predict(IDS, verbose=0)
+    assert isinstance(got, Ragged)
+    assert got.rows.row_lengths.tolist() == LENGTHS.tolist()
+    np.testing.assert_allclose(got.values, np.concatenate(want), **VALUES)
+
+
+@trains
 def test_callbacks_know_how_many_batches_the_coming_epoch_has() -> None:
     class Spy(Callback):
         seen: list[int]

@@ -150,7 +150,7 @@ def word(place: str, name: str, value: Any, known: Sequence[str]) -> str:
 
 
 def channels_last(place: str, data_format: Any) -> None:
-    """Require that features come last, the one order that padless offers yet.
+    """Require that features come last, for layers that offer no other order.
 
     Args:
         place: the layer, for the error.

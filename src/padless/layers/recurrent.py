@@ -215,7 +215,10 @@ class RNN(Layer):
         arrays = flat(given)[0]
         came = [tuple(getattr(array, "shape", ())) for array in arrays]
         if came != wanted:
-            expected = f"{len(wanted)} array(s) of shape {', '.join(map(str, wanted))}"
+            # Of symbols, the number of rows is that of a stand-in.
+            of_one = [(None, *shape[1:]) if self.tracing else shape for shape in (*wanted, *came)]
+            expected = f"{len(wanted)} array(s) of shape {', '.join(map(str, of_one[: len(wanted)]))}"
+            came = of_one[len(wanted) :]
             fix = "the states that return_state=True gives for the same number of rows, without the output"
             self._refuse_states("initial_state", expected, came, fix)
         pairs = zip(arrays, first, strict=True)
