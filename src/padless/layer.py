@@ -128,6 +128,18 @@ def training_is(training: bool | None) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def losses_go(to: Callable[[Layer, Array], None]) -> Iterator[None]:
+    """Within this context, what layers add to the loss goes to a function, unless nobody wants it.
+
+    Args:
+        to: called with every layer that adds to the loss, and what it adds.
+    """
+    mode = _mode.get() or Mode(losses=keep_loss)
+    with _within(mode if mode.losses is None else replace(mode, losses=to)):
+        yield
+
+
 @dataclass
 class Weight:
     """What a layer knows of one of its arrays, beside the array."""
@@ -596,11 +608,14 @@ class Layer:
             _kept.pop(layer, None)
 
     def add_activity(self, y: Any) -> None:
-        """Add what the activity regularizer says of an output to the loss.
+        """Add what the activity regularizer, if there is one, says of an output to the loss, if anybody wants it.
 
         Args:
             y: a Ragged or an array (B, ...), or several.
         """
+        mode = _mode.get()
+        if self.activity_regularizer is None or (mode is not None and mode.losses is None):
+            return
         if isinstance(y, dict):
             y = list(y.values())
         for part in _parts(y):
@@ -731,9 +746,7 @@ class Layer:
         if not self.built:
             self._build_for(x)
         y = self._dispatch(x, args, kwargs)
-        mode = _mode.get()
-        if self.activity_regularizer is not None and (mode is None or mode.losses is not None):
-            self.add_activity(y)
+        self.add_activity(y)
         watched(self, x, y)
         return y
 
