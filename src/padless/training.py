@@ -324,7 +324,12 @@ class Trainer(Layer):
         program, numbers = self._run_of("train")
         with self._lock:
             parts = batch.x, batch.y, batch.weight, carried(self)
-            made, found, (y_pred, kept) = program(numbers, parts, batch.room)
+            try:
+                made, found, (y_pred, kept) = program(numbers, parts, batch.room)
+            finally:
+                if program.given_back is not None:
+                    optimizer.keep(program.given_back)
+                    program.given_back = None
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
@@ -339,12 +344,15 @@ class Trainer(Layer):
     def _build_on(self, batch: Batch) -> None:
         def run() -> Any:
             with calling(tracing=True):
-                return self._run(self._moved(_first_rows(batch.x)))
+                y = self._run(self._moved(_first_rows(batch.x)))
+            if self.compiled:
+                # Now, so that what is compiled knows all losses from the first batch on; and here, where a dict still
+                # has its order.
+                self._heads.of(y)
+            return y
 
         with self.backend.no_gradient():
-            y = self.backend.abstractly(run)
-        if self.compiled:
-            self._heads.of(y)  # now, so that what is compiled knows all losses from the first batch on
+            self.backend.abstractly(run)
 
     def _test_on(self, batch: Batch) -> None:
         if not self.built:
