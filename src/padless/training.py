@@ -492,8 +492,11 @@ class Trainer(Layer):
             )
         elif validation_split:
             source, held_out = _split(source, validation_split)
-        if shuffle and isinstance(source, Table):
-            self._refuse_shuffling()
+            held_out.deal(validation_batch_size, validation_steps)
+        if isinstance(source, Table):
+            source.goes_on = True
+            if shuffle:
+                self._refuse_shuffling()
         source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
