@@ -22,7 +22,7 @@ from padless.named import snake_case
 from padless.ragged import Ragged
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, Symbol
-from padless.targets import live_entries, live_steps
+from padless.targets import is_nested, live_entries, live_steps
 
 Array = Any
 View = Literal["steps", "ragged", "padded"]
@@ -1076,11 +1076,6 @@ def count_of_rows(x: Any) -> Any:
     xp = backends.of(mode.live).xp
     count = xp.sum(mode.live)
     return xp.where(count > 0, count, xp.ones_like(count))
-
-
-def is_nested(x: Any) -> bool:
-    """Whether a value has rows within rows."""
-    return isinstance(x, Ragged) and isinstance(x.values, Ragged)
 
 
 def mask_finder(layer: Layer) -> tuple[Layer, int]:

@@ -226,3 +226,64 @@ def test_a_cell_that_adds_to_the_loss_counts_or_says_that_it_cannot(trainer: str
     steps = np.concatenate(model.predict(x, verbose=0))
     loss = model.evaluate(x, y, verbose=0)
     assert loss == pytest.approx((steps**2).mean() + (steps**2).sum(), rel=1e-5)
+
+
+def _crf_tagger(nested: bool, loss: Any = "crf") -> Sequential:
+    crf = layers.CRF(3)
+    model = Sequential([layers.Embedding(9, 4), layers.TimeDistributed(crf) if nested else crf])
+    model.compile("sgd", loss=loss, metrics=["accuracy"])
+    return model
+
+
+def test_a_loss_of_whole_rows_counts_each_of_the_rows_within_rows() -> None:
+    """Sentences of documents: the loss, the tags and the training of the same sentences alone."""
+    y = [[[i % 3 for i in sentence] for sentence in document] for document in DOCUMENTS]
+    sentences, tags = [s for document in DOCUMENTS for s in document], [t for document in y for t in document]
+    alone, within = alike(_crf_tagger(False), sentences), alike(_crf_tagger(True), DOCUMENTS)
+    found = [t for document in within.predict(DOCUMENTS, batch_size=2, verbose=0) for t in document]
+    for got, want in zip(found, alone.predict(sentences, verbose=0), strict=True):
+        np.testing.assert_array_equal(got, want)
+    weights = [1.0, 1.0, 2.0, 3.0, 3.0, 3.0]
+    for of_documents, of_sentences in ((None, None), ([1.0, 2.0, 3.0], weights), ([[1, 1], [2], [3, 3, 3]], weights)):
+        want = alone.evaluate(sentences, tags, sample_weight=of_sentences, verbose=0)
+        for size in (1, 2, 3):
+            got = within.evaluate(DOCUMENTS, y, batch_size=size, sample_weight=of_documents, verbose=0)
+            np.testing.assert_allclose(got, want, **VALUES)
+    np.testing.assert_allclose(within.train_on_batch(DOCUMENTS, y), alone.train_on_batch(sentences, tags), **VALUES)
+    for one, other in zip(within.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, **VALUES)
+    y[2][1][0] = 9
+    with pytest.raises(RowError, match="label 9 in row 2, step 1"):
+        within.evaluate(DOCUMENTS, y, batch_size=2, verbose=0)
+
+
+def test_ctc_of_rows_within_rows() -> None:
+    labels = [[[1], [2]], [[1, 2]], [[3], [1], [2]]]
+    alone = Sequential([layers.Embedding(9, 4), layers.Dense(5)])
+    alone.compile("sgd", loss="ctc")
+    sentences = [s for document in DOCUMENTS for s in document]
+    want = alike(alone, sentences).evaluate(sentences, [one for each in labels for one in each], verbose=0)
+    within = Sequential([layers.Embedding(9, 4), layers.Dense(5)])
+    within.compile("sgd", loss="ctc")
+    assert alike(within, DOCUMENTS).evaluate(DOCUMENTS, labels, batch_size=2, verbose=0) == pytest.approx(
+        want, rel=1e-5
+    )
+
+
+def test_a_head_decides_inside_of_a_model_of_several_outputs() -> None:
+    x = padless.Input((None,), dtype="int32")
+    h = layers.Embedding(9, 4)(x)
+    inner = padless.Model(x, [layers.Dense(1)(layers.GlobalMaxPooling1D()(h)), layers.CRF(3)(h)])
+    again = padless.Input((None,), dtype="int32")
+    number, tags = inner(again)
+    model = padless.Model(again, {"tags": tags, "number": number})
+    model.compile("sgd", loss={"tags": "crf", "number": "mse"}, metrics={"tags": ["accuracy"]})
+    assert (
+        0
+        <= model.evaluate(IDS, {"tags": TAGS, "number": np.ones(5)}, verbose=0, return_dict=True)["tags_accuracy"]
+        <= 1
+    )
+    want = inner.predict(IDS, verbose=0)[1]
+    for one, other in zip(model.predict(IDS, verbose=0)["tags"], want, strict=True):
+        assert one.shape == (len(one),)
+        np.testing.assert_array_equal(one, other)
