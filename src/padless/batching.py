@@ -319,9 +319,12 @@ class Table:
         mask_maker: the layer that finds padding, if the model begins with one.
         max_tokens: steps that a batch may hold, instead of batch_size; of several inputs, the longest of a row counts.
         ragged_rank: says how many axes after the first vary in the list of an input, by its number or name.
+        steps: batches of an epoch; None for all.
 
     Attributes:
         most_rows: rows of the largest batch in all epochs that were planned so far; 0 before the first.
+        goes_on: whether an epoch of some steps begins where the last one ended, and when the rows are used up with the
+            first ones again; else each has the first batches, as many as there are.
 
     Raises:
         DataError: when counts differ, or there are no rows, or a row is longer than max_tokens.
@@ -337,6 +340,7 @@ class Table:
         mask_maker: Layer | None = None,
         max_tokens: int | None = None,
         ragged_rank: RankOf | None = None,
+        steps: int | None = None,
     ) -> None:
         # Targets and weights of several outputs are a dict; a tuple of them is a list of numbers.
         self.inputs: Any = _columns("x", x, mask_maker, ragged_rank)
@@ -366,7 +370,10 @@ class Table:
             )
         self.batch_size = batch_size
         self.max_tokens = max_tokens
+        self.steps = steps
         self.most_rows = 0
+        self.goes_on = False
+        self._coming: list[Int] = []
         self._columns = columns
         self._lengths = np.zeros(0, np.int64) if max_tokens is None else self._lengths_within(max_tokens)
         self._planned: int | None = None
@@ -407,7 +414,11 @@ class Table:
 
     def __len__(self) -> int:
         """Number of batches of the epoch planned last; before the first, of one in the order of the rows."""
-        return len(self._in_order) if self._planned is None else self._planned
+        if self._planned is not None:
+            return self._planned
+        if self.goes_on and self.steps is not None:
+            return self.steps
+        return len(self._in_order[: self.steps])
 
     def warn_of_empty_rows(self) -> None:
         """Warn, with their number and the index of the first, when rows of the input have no steps."""
@@ -455,10 +466,36 @@ class Table:
         Returns:
             The batches.
         """
-        batches = self._in_order if shuffle is None else self._deal(shuffle.permutation(self.nrows), WAITING)
+        batches = self._some(shuffle)
         self._planned = len(batches)
         self.most_rows = max(self.most_rows, *map(len, batches))
         return map(self.batch, batches)
+
+    def _some(self, shuffle: np.random.Generator | None) -> list[Int]:
+        """The rows of each batch of an epoch."""
+
+        def dealt() -> list[Int]:
+            return self._in_order if shuffle is None else self._deal(shuffle.permutation(self.nrows), WAITING)
+
+        if self.steps is None or not self.goes_on:
+            return dealt()[: self.steps]
+        coming = self._coming
+        while len(coming) < self.steps:
+            coming = coming + dealt()
+        self._coming = coming[self.steps :]
+        return coming[: self.steps]
+
+    def deal(self, batch_size: int | None, steps: int | None) -> None:
+        """Have batches of another size, and another number of them in an epoch.
+
+        Args:
+            batch_size: rows of a batch; None for those, or the steps, of before.
+            steps: batches of an epoch; None for all.
+        """
+        if batch_size is not None:
+            self.batch_size, self.max_tokens = batch_size, None
+        self.steps = steps
+        self.__dict__.pop("_in_order", None)
 
     def hollow(self) -> Table:
         """The same rows without the features of their steps: enough to see how long they are.
@@ -710,7 +747,7 @@ def source_of(
     if not yields_batches(x):
         if named is not None:
             y, weight = named(y, weight)
-        return Table(x, y, weight, 32 if batch_size is None else batch_size, mask_maker, max_tokens, ragged_rank)
+        return Table(x, y, weight, 32 if batch_size is None else batch_size, mask_maker, max_tokens, ragged_rank, steps)
     if max_tokens is not None:
         raise ArgumentError(
             explain(

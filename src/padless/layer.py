@@ -23,7 +23,7 @@ from padless.named import snake_case
 from padless.ragged import Ragged
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, Symbol
-from padless.targets import live_entries, live_steps
+from padless.targets import is_nested, live_entries, live_steps
 
 Array = Any
 View = Literal["steps", "ragged", "padded"]
@@ -128,6 +128,18 @@ def training_is(training: bool | None) -> Iterator[None]:
         return
     mode = _mode.get() or Mode()
     with calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live):
+        yield
+
+
+@contextlib.contextmanager
+def losses_go(to: Callable[[Layer, Array], None]) -> Iterator[None]:
+    """Within this context, what layers add to the loss goes to a function, unless nobody wants it.
+
+    Args:
+        to: called with every layer that adds to the loss, and what it adds.
+    """
+    mode = _mode.get() or Mode(losses=keep_loss)
+    with _within(mode if mode.losses is None else replace(mode, losses=to)):
         yield
 
 
@@ -599,11 +611,14 @@ class Layer:
             _kept.pop(layer, None)
 
     def add_activity(self, y: Any) -> None:
-        """Add what the activity regularizer says of an output to the loss.
+        """Add what the activity regularizer, if there is one, says of an output to the loss, if anybody wants it.
 
         Args:
             y: a Ragged or an array (B, ...), or several.
         """
+        mode = _mode.get()
+        if self.activity_regularizer is None or (mode is not None and mode.losses is None):
+            return
         if isinstance(y, dict):
             y = list(y.values())
         for part in _parts(y):
@@ -746,9 +761,7 @@ class Layer:
                 if not self.built:  # by another thread
                     self._build_for(x)
         y = self._dispatch(x, args, kwargs)
-        mode = _mode.get()
-        if self.activity_regularizer is not None and (mode is None or mode.losses is not None):
-            self.add_activity(y)
+        self.add_activity(y)
         watched(self, x, y)
         return y
 
@@ -1089,11 +1102,6 @@ def count_of_rows(x: Any) -> Any:
     xp = backends.of(mode.live).xp
     count = xp.sum(mode.live)
     return xp.where(count > 0, count, xp.ones_like(count))
-
-
-def is_nested(x: Any) -> bool:
-    """Whether a value has rows within rows."""
-    return isinstance(x, Ragged) and isinstance(x.values, Ragged)
 
 
 def mask_finder(layer: Layer) -> tuple[Layer, int]:

@@ -20,7 +20,8 @@ from padless.backends.base import logsumexp
 from padless.errors import ArgumentError, DataError, RowError, ShapeError, explain, nearest
 from padless.named import Configured, find, snake_case, table
 from padless.ragged import Ragged
-from padless.targets import aligned, live_entries
+from padless.rows import naming_outer_rows
+from padless.targets import aligned, is_nested, live_entries, live_steps, within_rows
 
 Array = Any
 LossFunction = Callable[..., Array]
@@ -2004,7 +2005,7 @@ class RowLoss(Loss):
     """Base class of losses with one number for each row: a subclass has `call(y_true, y_pred)` of rows.
 
     Each row counts once, by its weight, however long it is; rows without steps do not count. Predictions without rows
-    are taken for rows of equal length.
+    are taken for rows of equal length. Of rows within rows, each of the inner ones counts.
 
     Args:
         name: as in `Loss`.
@@ -2053,11 +2054,16 @@ class RowLoss(Loss):
         """
 
     def among(self, y_pred: Any, live: Array | None) -> Array | None:  # noqa: D102
-        return live
+        return live_steps(y_pred, live) if live is not None and is_nested(y_pred) else live
 
     def _weighted(
         self, y_true: Any, y_pred: Any, sample_weight: Any, among: Array | None = None
     ) -> tuple[Array, Array | None, Array | None]:
+        if is_nested(y_pred):
+            where = f"loss {self.name!r}"
+            true, inner, weights = within_rows(where, y_true, y_pred, sample_weight)
+            with naming_outer_rows(y_pred.rows):
+                return self._weighted(true, inner, weights, among)
         rows = y_pred if isinstance(y_pred, Ragged) else Ragged.from_padded(y_pred)
         owner = backends.of(rows.values)
         values = floating(rows.values) if self.dtype is None else owner.cast(rows.values, self.dtype)

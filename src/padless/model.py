@@ -548,8 +548,8 @@ class Functional(Model):
         parts = iter(_leaves(y))
 
         def decided(symbol: Symbol) -> Any:
-            part, node = next(parts), symbol.node
-            return part if node is None or not isinstance(node.outputs, Symbol) else node.layer.decide(part)
+            part, maker = next(parts), _maker(symbol)
+            return part if maker is None else maker.decide(part)
 
         return graph.replace(self._output_tree, decided)
 
@@ -619,6 +619,18 @@ class Functional(Model):
             A new model.
         """
         return saving.graph_from_config(cls, config)
+
+
+def _maker(symbol: Symbol) -> Layer | None:
+    """The layer that gives this alone, in a model within where that gives several; None for an input and the like."""
+    node = symbol.node
+    while node is not None and not isinstance(node.outputs, Symbol):
+        if not isinstance(node.layer, Functional):
+            return None
+        at = next(at for at, one in enumerate(graph.symbols_in(node.outputs)) if one is symbol)
+        symbol = node.layer.outputs[at]
+        node = symbol.node
+    return None if node is None else node.layer
 
 
 def _varying(shape: tuple[int | None, ...]) -> int | None:

@@ -49,15 +49,42 @@ def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> 
                 fix="one target per step, with as many numbers for each",
             )
         )
-    weights = None
-    if sample_weight is not None:
-        weights = _row_weights(sample_weight, y_pred.rows, owner)
-        if weights is None:
-            weights = _packed(where, "sample_weight", sample_weight, y_pred.rows, owner)
+    weights = _packed_weights(where, sample_weight, y_pred.rows, owner)
     if isinstance(y_pred.values, Ragged):
         with naming_outer_rows(y_pred.rows):
             return aligned(f"{where}, rows within the rows", targets, y_pred.values, weights)
     return targets, y_pred.values, weights
+
+
+def is_nested(x: Any) -> bool:
+    """Whether a value has rows within rows."""
+    return isinstance(x, Ragged) and isinstance(x.values, Ragged)
+
+
+def within_rows(where: str, y_true: Any, y_pred: Ragged, sample_weight: Any = None) -> tuple[Any, Ragged, Any]:
+    """Targets and weights of the rows within rows.
+
+    Args:
+        where: the loss, as the user knows it.
+        y_true: a Ragged or lists with rows within as many rows; or padded (B, S, ...).
+        y_pred: rows within rows.
+        sample_weight: None, (B,) one weight per row, or one per row within.
+
+    Returns:
+        Those of the rows within, and these.
+    """
+    inner: Ragged = y_pred.values
+    owner = backends.of(inner.flat_values)
+    true = _packed(where, "targets", y_true, y_pred.rows, owner)
+    return true, inner, _packed_weights(where, sample_weight, y_pred.rows, owner)
+
+
+def _packed_weights(where: str, weight: Any, rows: RowPartition, owner: Backend) -> Any:
+    """(N,) weights of steps, also where there is one for each row; None where there are none."""
+    if weight is None:
+        return None
+    found = _row_weights(weight, rows, owner)
+    return _packed(where, "sample_weight", weight, rows, owner) if found is None else found
 
 
 def _row_weights(weight: Any, rows: RowPartition, owner: Backend) -> Any:

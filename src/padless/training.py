@@ -23,6 +23,7 @@ from padless.metrics import Metric
 from padless.outputs import Heads
 from padless.ragged import Ragged
 from padless.rows import PairRows, RowPartition
+from padless.targets import aligned
 
 _STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "make_train_function")
 """What Keras calls if a model has it."""
@@ -342,7 +343,12 @@ class Trainer(Layer):
         program, numbers = self._run_of("train")
         with self._lock:
             parts = batch.x, batch.y, batch.weight, carried(self)
-            made, found, (y_pred, kept) = program(numbers, parts, batch.room)
+            try:
+                made, found, (y_pred, kept) = program(numbers, parts, batch.room)
+            finally:
+                if program.given_back is not None:
+                    optimizer.keep(program.given_back)
+                    program.given_back = None
             slots = self.weight_slots()
             for path, array in {**made["fixed"], **made["weights"]}.items():
                 layer, name = slots[path]
@@ -357,12 +363,15 @@ class Trainer(Layer):
     def _build_on(self, batch: Batch) -> None:
         def run() -> Any:
             with calling(tracing=True):
-                return self._run(self._moved(_first_rows(batch.x)))
+                y = self._run(self._moved(_first_rows(batch.x)))
+            if self.compiled:
+                # Now, so that what is compiled knows all losses from the first batch on; and here, where a dict still
+                # has its order.
+                self._heads.of(y)
+            return y
 
         with self.backend.no_gradient():
-            y = self.backend.abstractly(run)
-        if self.compiled:
-            self._heads.of(y)  # now, so that what is compiled knows all losses from the first batch on
+            self.backend.abstractly(run)
 
     def _test_on(self, batch: Batch) -> None:
         if not self.built:
@@ -502,8 +511,11 @@ class Trainer(Layer):
             )
         elif validation_split:
             source, held_out = _split(source, validation_split)
-        if shuffle and isinstance(source, Table):
-            self._refuse_shuffling()
+            held_out.deal(validation_batch_size, validation_steps)
+        if isinstance(source, Table):
+            source.goes_on = True
+            if shuffle:
+                self._refuse_shuffling()
         source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
@@ -575,10 +587,20 @@ class Trainer(Layer):
                     fix="sample_weight={name: one weight for each row or step}",
                 )
             )
+        loss = _only(self.loss)
+        if isinstance(loss, losses.RowLoss):
+            raise ArgumentError(
+                explain(
+                    "class_weight",
+                    expected="a loss with a number for each class that is told",
+                    got=f"loss {loss.name!r}, which has one for each row",
+                    fix="sample_weight=[one weight for each row]",
+                )
+            )
         values = batch.y.flat_values if isinstance(batch.y, Ragged) else np.asarray(batch.y)
-        sparse = not isinstance(self.loss, losses.CategoricalCrossentropy | losses.CategoricalFocalCrossentropy)
-        classes = (values if sparse else values.argmax(axis=-1)).astype(np.int64)
-        if sparse and classes.ndim > 1 and classes.shape[-1] == 1:
+        one_hot = _is_one_hot(values, loss, steps=isinstance(batch.y, Ragged))
+        classes = (values.argmax(axis=-1) if one_hot else values).astype(np.int64)
+        if not one_hot and classes.ndim > 1 and classes.shape[-1] == 1:
             classes = classes[..., 0]
         known = np.unique(classes)
         table = {int(c): float(self._class_weight.get(int(c), 1.0)) for c in known}
@@ -1050,14 +1072,40 @@ def _says_rows(part: Any) -> bool:
     return jagged or getattr(part, "dtype", None) == np.dtype(object)
 
 
+def _only(loss: Any) -> Any:
+    """The loss of a model with one output, however it was given."""
+    if isinstance(loss, dict | list | tuple):
+        return next(iter(loss.values() if isinstance(loss, dict) else loss), None)
+    return loss
+
+
+_OF_CLASSES = (
+    losses.CategoricalCrossentropy
+    | losses.CategoricalFocalCrossentropy
+    | losses.CategoricalHinge
+    | losses.KLDivergence
+    | losses.Dice
+    | losses.Tversky
+)
+_OF_EACH = losses.BinaryCrossentropy | losses.BinaryFocalCrossentropy | losses.SparseCategoricalCrossentropy
+
+
+def _is_one_hot(values: np.ndarray[Any, Any], loss: Any, *, steps: bool) -> bool:
+    """Whether targets have a number for each class; an array (B, T) may also hold a class for each step."""
+    if values.ndim < 2 or values.shape[-1] == 1:
+        return False
+    return isinstance(loss, _OF_CLASSES) or ((steps or values.ndim > 2) and not isinstance(loss, _OF_EACH))
+
+
 def _times(one: Any, other: Any) -> Any:
     """Class weights times sample weights, of rows or of steps."""
     if isinstance(one, Ragged):
-        if isinstance(other, Ragged):
-            return one * other
-        flat = np.asarray(other).reshape(-1)[one.rows.value_rowids]
-        if isinstance(one.values, Ragged):
-            return one.with_values(_times(one.values, flat))
-        return one.with_values(one.values * flat)
+        _, values, weights = aligned("class_weight", one, one, other)
+        return one.with_flat_values(values * np.asarray(weights, np.float32).reshape(values.shape))
+    if isinstance(other, Ragged):
+        values, weights, _ = aligned("class_weight", one, other)
+        return other.with_flat_values(values * np.asarray(weights, np.float32).reshape(values.shape))
     weights = np.asarray(other, np.float32)
+    if weights.ndim == one.ndim + 1 and weights.shape[-1] == 1:
+        weights = weights[..., 0]
     return one * weights.reshape(*weights.shape, *(1 for _ in range(one.ndim - weights.ndim)))

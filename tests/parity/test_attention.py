@@ -112,3 +112,30 @@ def test_arguments_are_those_of_keras() -> None:
         got = {key: p.default for key, p in ours.items() if key != "value" and p.kind is not p.KEYWORD_ONLY}
         assert list(got) == list(wanted)
         assert got == wanted
+
+
+@pytest.mark.parametrize("name", ["MultiHeadAttention", "GroupedQueryAttention"])
+@pytest.mark.parametrize("gated", [False, True])
+def test_activity_regularizer_counts_what_that_of_keras_counts(name: str, gated: bool) -> None:
+    sizes = (2, 4) if name == "MultiHeadAttention" else (4, 2, 1)
+    other = "GroupQueryAttention" if name == "GroupedQueryAttention" else name
+    query, value = draw(B, T, 3), draw(B, S, 3, seed=1)
+    options = {"activity_regularizer": "l2", "use_gate": gated}
+    theirs = getattr(keras.layers, other)(*sizes, **options)
+    ours = getattr(layers, name)(*sizes, **options)
+    theirs(query, value)
+    ours(query, value)
+    ours.set_weights([np.asarray(w) for w in theirs.get_weights()])
+    theirs(query, value)
+    want = sum(float(loss.detach()) for loss in theirs.losses)
+    ours(query, value)
+    np.testing.assert_allclose(sum(float(loss.detach()) for loss in ours.losses), want, **VALUES)
+    # Of rows of unequal length, live steps alone, divided by as many rows.
+    rows = [padless.Ragged.from_list([one[:n] for one, n in zip(x, (2, 4, 1), strict=True)]) for x in (query, value)]
+    ours(*rows)
+    found = sum(float(loss.detach()) for loss in ours.losses)
+    each = []
+    for q, v, n in zip(query, value, (2, 4, 1), strict=True):
+        ours(q[None, :n], v[None, :n])
+        each.append(sum(float(loss.detach()) for loss in ours.losses))
+    np.testing.assert_allclose(found, np.mean(each), **VALUES)

@@ -63,9 +63,11 @@ class Program:
 
     Attributes:
         compilations: how often it was compiled.
+        given_back: what the last run, which failed, leaves of the arrays that it was handed for good.
     """
 
     compilations: int = 0
+    given_back: Any = None
 
     def __init__(self, function: Callable[..., tuple[Any, Any, Any]], collect: Callable[[], dict[str, Any]]) -> None:
         self.function = function

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from padless import activations, backends, constraints, initializers, random, regularizers
 from padless.errors import ArgumentError, DataError, MaskError, NotThereYetError, PadlessError, ShapeError, explain
@@ -442,6 +443,21 @@ class _Projection(Layer):
         y = self.xp.reshape(y, (*before, *self.outer))
         return y if self.bias is None else y + self.bias
 
+    def project(self, like: Ragged, x: Array, activation: Callable[[Array], Array] | None = None) -> Array:
+        """Project the steps of rows, and count what comes of it.
+
+        Args:
+            like: (B, None, ...), the rows.
+            x: (N, ..., *inner), the steps.
+            activation: of what comes of it.
+
+        Returns:
+            (N, ..., *outer).
+        """
+        y = self.call(x) if activation is None else activation(self.call(x))
+        self.add_activity(like.with_values(y))
+        return y
+
 
 class _HeadedAttention(AcrossRows):
     """What MultiHeadAttention and GroupedQueryAttention share: H heads of queries, G heads of keys and values."""
@@ -451,9 +467,12 @@ class _HeadedAttention(AcrossRows):
     _widths: tuple[int, int]
     _sizes: tuple[int, ...] = ()
     _axes: tuple[int, ...] | None = None
+    _counts_output: ClassVar[bool] = False
+    """Whether the activity regularizer counts the output once more."""
 
     def __init__(self, options: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(activity_regularizer=options.pop("activity_regularizer"), **kwargs)
+        self._activity = regularizers.get(options.pop("activity_regularizer"))
+        super().__init__(activity_regularizer=self._activity if self._counts_output else None, **kwargs)
         self.dropout = share(self.place, "dropout", options.pop("dropout"))
         window = options.pop("sliding_window")
         self.sliding_window = None if window is None else positive(self.place, "sliding_window", window)
@@ -501,7 +520,15 @@ class _HeadedAttention(AcrossRows):
         return axes
 
     def _projection(self, name: str, inner: tuple[int, ...], outer: tuple[int, ...]) -> _Projection:
-        made = _Projection(inner, outer, self._options, name=name, dtype=self.dtype, trainable=self.trainable)
+        made = _Projection(
+            inner,
+            outer,
+            self._options,
+            name=name,
+            dtype=self.dtype,
+            trainable=self.trainable,
+            activity_regularizer=self._activity,
+        )
         made._build_with(None)
         return made
 
@@ -569,14 +596,16 @@ class _HeadedAttention(AcrossRows):
                 require_same_steps(self.place, query.rows, value.rows)
         seen = pair_mask(self, attention_mask, query.rows, value.rows, self._heads)
         options: dict[str, Any] = {"causal": use_causal_mask, "window": self.sliding_window, "mask": seen}
-        q, k, v = (layer.call(one.values) for layer, one in ((self.query, query), (self.key, key), (self.value, value)))
+        q, k, v = (
+            layer.project(one, one.values) for layer, one in ((self.query, query), (self.key, key), (self.value, value))
+        )
         if query.values.ndim > 2:
             heads, scores = self._along_axes(q, k, v, query.rows, value.rows, options, return_attention_scores)
         else:
             heads, scores = self._attend(q, k, v, query.rows, value.rows, options, return_attention_scores)
         if self.use_gate:
-            heads = heads * activations.sigmoid(self.gate.call(query.values))
-        y = query.with_values(self.attention_output.call(heads))
+            heads = heads * self.gate.project(query, query.values, activations.sigmoid)
+        y = query.with_values(self.attention_output.project(query, heads))
         return (y, scores) if return_attention_scores else y
 
     def _attend(
@@ -652,7 +681,7 @@ class MultiHeadAttention(_HeadedAttention):
         bias_initializer: of their biases.
         kernel_regularizer: adds a penalty on the matrices to the loss.
         bias_regularizer: adds a penalty on the biases to the loss.
-        activity_regularizer: adds a penalty on the output to the loss.
+        activity_regularizer: adds a penalty on what each of the projections gives to the loss, live steps alone.
         kernel_constraint: applied to the matrices after each update.
         bias_constraint: applied to the biases after each update.
         use_gate: whether to multiply each head's output with sigmoid(query gate) (Qiu and others 2025).
@@ -741,7 +770,8 @@ class GroupedQueryAttention(_HeadedAttention):
         bias_initializer: of their biases.
         kernel_regularizer: adds a penalty on the matrices to the loss.
         bias_regularizer: adds a penalty on the biases to the loss.
-        activity_regularizer: adds a penalty on the output to the loss.
+        activity_regularizer: adds a penalty on what each of the projections gives to the loss, live steps alone; and
+            one more on the output of the layer, as in Keras.
         kernel_constraint: applied to the matrices after each update.
         bias_constraint: applied to the biases after each update.
         use_gate: whether to multiply each head's output with sigmoid(query gate).
@@ -768,6 +798,8 @@ class GroupedQueryAttention(_HeadedAttention):
 
     Source: Ainslie and others 2023, GQA: training generalized multi-query transformer models.
     """
+
+    _counts_output = True
 
     def __init__(
         self,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
 import optree
 
 from padless import activations, constraints, initializers, random, regularizers
-from padless.errors import ArgumentError, ShapeError, explain
-from padless.layer import Layer
+from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
+from padless.layer import Layer, losses_go
 from padless.layers.arguments import positive
 from padless.ragged import Ragged
 from padless.row_ops import spread
@@ -887,6 +888,7 @@ class CheckedStep:
 
     def __init__(self, owner: Layer, cell: Any, form: Any) -> None:
         self.form = form
+        self.compiled = owner.backend.compiles
         known = isinstance(cell, Layer) and (cell._path or not owner._path)
         self.place = cell.place if known else f"the cell {type(cell).__name__} of {owner.place}"
         self.call = cell._run if isinstance(cell, Layer) else cell.call
@@ -895,7 +897,8 @@ class CheckedStep:
 
     def __call__(self, x: Array, state: State) -> tuple[Array, State]:
         """Compute one step of the live rows."""
-        made = self.call(x, self.form.unflatten(state))
+        with losses_go(self._refuse_loss) if self.compiled else nullcontext():
+            made = self.call(x, self.form.unflatten(state))
         if not isinstance(made, list | tuple) or len(made) != 2:
             self._refuse("two things from `call`: the output, and the list of new states", _described(made))
         y, new = made
@@ -906,6 +909,16 @@ class CheckedStep:
         if not getattr(y, "shape", ()) or y.shape[0] != x.shape[0]:
             self._refuse(f"an output with an entry for each of {x.shape[0]} rows", _described(y))
         return y, tuple(leaves)
+
+    def _refuse_loss(self, layer: Layer, value: Array) -> None:
+        raise NotThereYetError(
+            explain(
+                f"{self.place}: add_loss",
+                expected="a cell that adds nothing to the loss, where all steps are compiled as one loop",
+                got=f"something added by {layer.place}",
+                fix="add_loss or activity_regularizer in a layer after it, which sees the outputs of all steps",
+            )
+        )
 
     def _refuse(self, expected: str, got: str) -> None:
         fix = "return y, [h], with y (B, H) and a state (B, ...) for each entry of state_size, in that order"

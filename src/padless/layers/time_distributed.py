@@ -161,6 +161,24 @@ class TimeDistributed(Layer):
             y = self.layer._run(x.values)
         return _for_each(y, x.with_values)
 
+    def decide(self, y: Any) -> Any:
+        """As the layer does, for each step.
+
+        Args:
+            y: what `call` gave.
+
+        Returns:
+            What the layer says of it.
+        """
+        first = y
+        while isinstance(first, dict | list | tuple):
+            first = next(iter(first.values() if isinstance(first, dict) else first))
+        if isinstance(first, Ragged):
+            return _for_each(self.layer.decide(_for_each(y, lambda part: part.values)), first.with_values)
+        shape = tuple(first.shape[:2])
+        steps = _for_each(y, lambda part: self.xp.reshape(part, (-1, *part.shape[2:])))
+        return _for_each(self.layer.decide(steps), lambda part: self.xp.reshape(part, (*shape, *part.shape[1:])))
+
     def _run_uniform(self, x: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         y = self.call(Ragged.from_padded(x), *args, **kwargs)
         # Rows that came up inside cannot go back into an array without being lost.

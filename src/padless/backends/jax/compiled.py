@@ -345,11 +345,16 @@ class CompiledProgram(Program):
                 result = self._plainly(arrays, numbers, batch)
                 self._give_up(problem)
                 return result
-            if "sound" in found and not bool(found["sound"]):
-                # What the optimizer remembers was handed over to the step, which gave it back as it was.
-                return self._plainly({**arrays, **{k: v for k, v in made.items() if k == "slots"}}, numbers, batch)
-            self._count(filled)
-            return made, found, jax.tree.map(filled.cut, y, is_leaf=lambda x: isinstance(x, Ragged))
+            # What the optimizer remembers was handed over to the step, which gave it back.
+            slots = {k: v for k, v in made.items() if k == "slots"}
+            try:
+                if "sound" in found and not bool(found["sound"]):
+                    return self._plainly({**arrays, **slots}, numbers, batch)
+                self._count(filled)
+                return made, found, jax.tree.map(filled.cut, y, is_leaf=lambda x: isinstance(x, Ragged))
+            except BaseException:
+                self.given_back = slots.get("slots")
+                raise
 
     def _plainly(self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Any) -> Any:
         """Run the function without compiling it, on the batch as it is."""
