@@ -123,6 +123,28 @@ def test_a_second_fit_compiles_nothing_new() -> None:
     assert program(model).compilations == 1, "another optimizer is another step"
 
 
+def test_rows_with_holes_and_without_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[int] = []
+    original = CompiledProgram._traced
+
+    def noted(self: Any, *arguments: Any) -> Any:
+        traced.append(1)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(CompiledProgram, "_traced", noted)
+    model = Sequential([padless.Input((None, 2)), layers.TimeSlice(1), layers.Conv1D(1, 2, padding="same")])
+    x = np.ones((2, 4, 2), np.float32)
+    plain = Ragged.from_padded(x, np.array([[1, 1, 1, 0], [1, 1, 1, 1]], bool))
+    holes = Ragged.from_padded(x, np.array([[1, 0, 1, 0], [1, 1, 0, 1]], bool))
+    first = [model.predict(part, verbose=0) for part in (plain, holes)]
+    count = len(traced)
+    for part, known in zip((plain, holes), first, strict=True):
+        found = model.predict(part, verbose=0)
+        assert found.rows.positions.tolist() == known.rows.positions.tolist()
+        np.testing.assert_array_equal(found.values, known.values)
+    assert len(traced) == count
+
+
 def test_an_attribute_that_was_changed_counts() -> None:
     model = Sequential([layers.Dense(4), layers.Dropout(0.0), layers.GlobalAveragePooling1D(), layers.Dense(1)])
     model.compile("sgd", "mse")

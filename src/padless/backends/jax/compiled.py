@@ -235,7 +235,9 @@ class Notes:
             The form.
         """
         form = filled.form
-        alike = form.tree, form.kinds
+        # Of rows with holes a function may ask for something else than of rows without.
+        kinds = [(rows.has_holes, rows.came_padded, rows.has_one_length) for rows in filled.rows]
+        alike = form.tree, form.kinds, tuple(kinds)
         noted = self._known.get(alike)
         if noted is None:
             recorder = _Recorder(filled, self._backend.host_plan)
