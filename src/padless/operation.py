@@ -146,8 +146,12 @@ class Operation(Layer):
         if not symbols:
             return _known(self.function)(*args, **kwargs)
         if not args:  # ops.relu(x=symbol)
-            named_first = next(iter(_signature(_known(self.function)).parameters))
-            args = (kwargs.pop(named_first),)
+            first_name = next(iter(_signature(_known(self.function)).parameters))
+            if first_name not in kwargs:
+                raise ArgumentError(
+                    explain(f"ops.{self.function}", expected=first_name, got=f"{sorted(kwargs)}", fix=f"{first_name}=x")
+                )
+            args = (kwargs.pop(first_name),)
         self._require_batch(args, kwargs)
         if self.function == "squeeze" and args[1:] in ((), (None,)) and kwargs.get("axis") is None:
             # Not what happens to be 1 when data come, as a batch of one row.
@@ -160,7 +164,10 @@ class Operation(Layer):
     def _require_batch(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse what would mix the batch, whose rows must not touch each other, whatever stands in them."""
         entry = TABLE.get(self.function)
-        if entry is None or entry.kind == "rows":
+        if entry is None:  # an activation
+            self._require_batch_first(_known(self.function), args, kwargs)
+            return
+        if entry.kind == "rows":
             return
         if entry.kind == "each":
             self._require_batch_beside([*args, *kwargs.values()])
@@ -219,11 +226,11 @@ class Operation(Layer):
             said = ", ".join(f"{key}={value!r}" for key, value in given.items())
             raise MaskError(
                 explain(
-                    f"ops.{self.function}",
+                    self.function if "." in self.function else f"ops.{self.function}",
                     expected="the batch as the first axis of what comes and of the result, and each row by itself: how "
                     "many rows there are is not known before there are data",
                     got=said,
-                    fix=f"axes after the batch, such as axis=-1; ops.{self.function} of arrays, outside of a model",
+                    fix=f"axes after the batch, such as axis=-1; {self.function} of arrays, outside of a model",
                 )
             )
 

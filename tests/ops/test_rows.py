@@ -138,6 +138,7 @@ BATCH: list[Callable[[Any], Any]] = [
     lambda v: ops.einsum("bd,ce->bcde", v, v),
     lambda v: ops.einsum("bd->db", v),
     lambda v: ops.segment_sum(v, [0, 0, 1], 2),
+    lambda v: padless.activations.softmax(v, axis=0),
     lambda v: v * ops.sum(v, axis=1),  # (B, D) beside (B,): one batch beside the features of another
 ]
 
@@ -183,6 +184,8 @@ def test_the_first_value_of_a_function_of_symbols_by_name() -> None:
     x = Input((None, 3))
     model = Model(x, [ops.relu(x=x), ops.sum(x=x, axis=1), ops.add(x2=x, x1=1)])
     first, second, third = model(Ragged.from_list([[[-1.0, 2.0, 3.0]]]))
+    with pytest.raises(ArgumentError, match=r"ops.relu: expected x.*\n.*'y'"):
+        ops.relu(y=x)
     assert (first.to_list(), second.tolist(), third.to_list()) == ([[[0, 2, 3]]], [[-1, 2, 3]], [[[0, 3, 4]]])
 
 
