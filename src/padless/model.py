@@ -510,6 +510,16 @@ class Functional(Model):
         self.claim_layers()
 
     @property
+    def input(self) -> Any:
+        """The inputs as they were given: one symbol, or a list or dict of them."""
+        return self._input_tree
+
+    @property
+    def output(self) -> Any:
+        """The outputs as they were given, to go on from in another model."""
+        return self._output_tree
+
+    @property
     def layers(self) -> list[Layer]:
         """The layers, in running order."""
         return self._layers

@@ -445,3 +445,13 @@ def test_the_form_of_an_answer_is_that_of_the_input_with_rows() -> None:
             assert [len(row) for row in answer] == [3, 1, 5]
         in_a_list = Model([about, steps], model({"about": about, "steps": steps}))
         assert isinstance(in_a_list.predict([vectors, form], verbose=0), kind)
+
+
+def test_a_model_goes_on_where_another_ends(tmp_path: Path) -> None:
+    steps = Input((None, 4))
+    base = Model(steps, layers.GRU(3, return_sequences=True)(steps))
+    head = layers.Dense(2)
+    longer = Model(base.input, head(base.output))
+    assert_same(longer(rows(3, 1)), head(base(rows(3, 1))))
+    assert longer.layers[0] is base.layers[0]
+    assert_same(saved(longer, tmp_path)(rows(3, 1)), longer(rows(3, 1)))
