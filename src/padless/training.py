@@ -16,7 +16,16 @@ from padless import random as _random
 from padless.backends.base import Array, Program
 from padless.batching import Batch, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
-from padless.errors import ArgumentError, BackendError, NotBuiltError, NotThereYetError, NumericError, RowError, explain
+from padless.errors import (
+    ArgumentError,
+    BackendError,
+    DataError,
+    NotBuiltError,
+    NotThereYetError,
+    NumericError,
+    RowError,
+    explain,
+)
 from padless.forms import AS_LIST, Form
 from padless.layer import Layer, calling, carried, carry, carrying, substituted
 from padless.metrics import Metric
@@ -902,15 +911,26 @@ class Trainer(Layer):
         Returns:
             As `predict`.
         """
-        table = self._source(x, None, None)
-        assert isinstance(table, Table)
+        table = self._table(x, None, None)
         y = self._predict_on(table.batch(np.arange(table.nrows)))
         return _form_of(x, several=isinstance(table.inputs, tuple)).leave(y)
 
     def _one_batch(self, x: Any, y: Any, weight: Any) -> Batch:
+        table = self._table(x, y, weight)
+        return table.batch(np.arange(table.nrows))
+
+    def _table(self, x: Any, y: Any, weight: Any) -> Table:
         source = self._source(x, y, weight)
-        assert isinstance(source, Table)
-        return source.batch(np.arange(source.nrows))
+        if isinstance(source, Table):
+            return source
+        raise DataError(
+            explain(
+                "a single batch",
+                expected="the rows of the batch",
+                got=f"a source of batches, {type(x).__name__}",
+                fix="model.train_on_batch(*next(batches))",
+            )
+        )
 
     def _answer(self, return_dict: bool) -> Any:
         logs = self._logs()

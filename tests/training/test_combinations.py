@@ -11,7 +11,7 @@ import pytest
 import padless
 from padless import Sequential, layers, losses
 from padless.callbacks import Callback
-from padless.errors import ArgumentError, NotThereYetError, RowError
+from padless.errors import ArgumentError, DataError, NotThereYetError, RowError
 from padless.utils import pad_sequences
 from tests.tolerances import VALUES
 
@@ -183,6 +183,13 @@ def test_a_model_goes_on_after_an_error_in_the_middle(optimizer: str) -> None:
     before = model.evaluate(IDS, TAGS, verbose=0)
     model.fit(IDS, TAGS, epochs=3, verbose=0)
     assert model.evaluate(IDS, TAGS, verbose=0) < before
+
+
+def test_a_generator_is_no_single_batch() -> None:
+    model = tagger()
+    for call in (model.train_on_batch, model.test_on_batch, model.predict_on_batch):
+        with pytest.raises(DataError, match=r"(?s)a single batch.*generator.*next"):
+            call((IDS, TAGS) for _ in range(2))
 
 
 def test_outputs_of_a_dict_keep_their_order() -> None:
