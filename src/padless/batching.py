@@ -356,7 +356,7 @@ class Table:
                     "the data",
                     expected="as many rows in each part",
                     got=", ".join(f"{count} in {name}" for name, count in counts.items()),
-                    fix="one target (and one weight) for each sequence",
+                    fix="one target (and one weight) for each sequence; a tuple of the inputs of a subclassed model",
                 )
             )
         self.nrows: int = next(iter(counts.values()))

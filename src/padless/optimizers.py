@@ -389,7 +389,7 @@ def _check_common(where: str, common: Common) -> None:
                 where,
                 expected=f"arguments of its own or these: {', '.join(Common.__annotations__)}",
                 got=", ".join(unknown),
-                fix="learning_rate=1e-3, as Keras 3 calls it" if unknown == ["lr"] else f"leave out {', '.join(unknown)}",
+                fix="learning_rate=1e-3" if unknown == ["lr"] else f"leave out {', '.join(unknown)}",
             )
         )
     given: dict[str, Any] = {**common}

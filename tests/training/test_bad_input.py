@@ -209,3 +209,20 @@ def test_a_step_of_its_own_is_not_passed_over(name: str) -> None:
     model = type("Own", (Sequential,), {name: lambda self, *data: {}})([layers.Dense(1)])
     with pytest.raises(ArgumentError, match=rf"Own.{name}[^$]*another name for the method"):
         model.compile("adam", "mse")
+
+
+def test_a_list_of_inputs_for_a_subclassed_model_says_tuple() -> None:
+    class Both(padless.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lookup, self.read, self.answer = layers.Embedding(10, 4), layers.GRU(3), layers.Dense(1)
+
+        def call(self, x: Any) -> Any:
+            one, other = (self.read(self.lookup(part)) for part in x)
+            return self.answer(one * other)
+
+    model = Both()
+    model.compile("adam", "mse")
+    with pytest.raises(DataError, match=r"2 in x, 3 in y[^$]*a tuple"):
+        model.fit([IDS, IDS], np.ones(3), verbose=0)
+    model.fit((IDS, IDS), np.ones(3), verbose=0)
