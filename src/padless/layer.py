@@ -20,6 +20,7 @@ from padless import backends, constraints, initializers, regularizers
 from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetError, ShapeError, explain, nearest
 from padless.forms import Form, enter
 from padless.named import snake_case
+from padless.ported import require_steps_alone
 from padless.ragged import Ragged
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, Symbol
@@ -276,6 +277,7 @@ class Layer:
         self._path = ""
         self._owner = ""
         self._follows_time: list[bool] | None = None
+        self._computes_steps_alone = False
 
     # ---- what subclasses write
 
@@ -808,9 +810,16 @@ class Layer:
             inputs = [Ragged(v, rows) for v in self._values_of_all(x, rows)] if many else [x]
             return self._run_padded(inputs, args, kwargs)
         values = self._values_of_all(x, rows) if many else x.values
+        if self.view is None and not (self._computes_steps_alone or many or args):
+            self._computes_steps_alone = require_steps_alone(self, values, kwargs)
         y = self.call(values, *args, **kwargs)
         parts = [self._as_steps(part, rows) for part in _parts(y)]
         return type(y)(parts) if isinstance(y, list | tuple) else parts[0]
+
+    def tried(self, x: Array, kwargs: dict[str, Any]) -> Any:
+        """What `call` gives for an array, without any trace of it in gradients, losses or states."""
+        with self.backend.no_gradient(), substituted(self, {}), calling(tracing=True):
+            return self.call(x, **kwargs)
 
     def _as_steps(self, y: Array, rows: RowPartition) -> Ragged:
         if y.shape[0] != rows.nvals:
