@@ -402,7 +402,14 @@ class Sequential(Model):
 
         Returns:
             The layer.
+
+        Raises:
+            ArgumentError: when there is none.
         """
+        if not self._layers:
+            raise ArgumentError(
+                explain(f"{self.name!r}.pop", expected="a layer to take off", got="a model without any", fix="add one")
+            )
         last = self._layers.pop()
         if self._output is not None and self._output.node is not None:
             self._output = self._output.node.parents[0]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padless.errors import ArgumentError, DataError, explain, nearest
+from padless.errors import ArgumentError, DataError, NotThereYetError, explain, nearest
 
 if TYPE_CHECKING:
     from padless.layer import Layer
@@ -373,13 +373,30 @@ def _read(path: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
         ) from None
 
 
+def _require_own_name(path: Any) -> None:
+    name = Path(path).name
+    if name.endswith((".keras", ".h5", ".hdf5")):
+        raise NotThereYetError(
+            explain(
+                f"a file named {name!r}",
+                expected="the name of a safetensors file, which is what is written",
+                got="that of one of Keras's files, which are not there yet",
+                fix=f"{name.partition('.')[0]}.safetensors",
+            )
+        )
+
+
 def save_weights(model: Model, path: Any) -> None:
     """Write a model's weights into a safetensors file.
 
     Args:
         model: the model, built.
         path: of the file.
+
+    Raises:
+        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
     """
+    _require_own_name(path)
     model.require_built()
     _write(path, model.state_dict(), {"format": _FORMAT})
 
@@ -400,7 +417,11 @@ def save_model(model: Model, path: Any) -> None:
     Args:
         model: the model, built.
         path: of the file.
+
+    Raises:
+        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
     """
+    _require_own_name(path)
     model.require_built()
     config: dict[str, Any] = {"model": serialize(model), "compile": None}
     if model._first_spec is not None:
