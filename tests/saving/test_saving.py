@@ -91,18 +91,18 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_class_of_your_own_must_be_registered(tmp_path: Path) -> None:
-    class Twice(padless.Layer):
+    class Unknown(padless.Layer):
         view = "steps"
 
         def call(self, x: Any) -> Any:
             return 2 * x
 
-    model = Sequential([layers.Dense(2), Twice()])
+    model = Sequential([layers.Dense(2), Unknown()])
     want = model.predict(np.ones((1, 3), "float32"))
     model.save(tmp_path / "m.safetensors")
-    with pytest.raises(ArgumentError, match=r"@padless.register[^$]*custom_objects=\{'Twice': Twice\}"):
+    with pytest.raises(ArgumentError, match=r"@padless.register[^$]*custom_objects=\{'Unknown': Unknown\}"):
         padless.load_model(tmp_path / "m.safetensors")
-    again = padless.load_model(tmp_path / "m.safetensors", custom_objects={"Twice": Twice})
+    again = padless.load_model(tmp_path / "m.safetensors", custom_objects={"Unknown": Unknown})
     np.testing.assert_array_equal(again.predict(np.ones((1, 3), "float32")), want)
 
 
