@@ -101,12 +101,12 @@ def show_promise(model: Any, peptides: list[list[int]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Tell antimicrobial peptides from others without padding them.")
     parser.add_argument("--epochs", type=int, default=15, help="times through the peptides (default 15)")
-    parser.add_argument("--file", type=Path, help="a table of peptides, in place of the one in modlamp")
+    parser.add_argument("--data", type=Path, help="a table of peptides, in place of the one in modlamp")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
-    sequences, classes = load_peptides(options.file or data_file())
+    sequences, classes = load_peptides(options.data or data_file())
     number = {letter: at for at, letter in enumerate(AMINO_ACIDS, start=1)}
     peptides = [[number[letter] for letter in sequence] for sequence in sequences]
     lengths = np.array([len(peptide) for peptide in peptides])

@@ -56,7 +56,7 @@ def run(script: str, *arguments: str | Path, folder: Path) -> subprocess.Complet
         ),
         (
             "peptides.py",
-            ["--file", DATA / "peptides.csv", "--epochs=1"],
+            ["--data", DATA / "peptides.csv", "--epochs=1"],
             ["torch"],
             ["convolutions on the sequence", "padded left, against each alone"],
         ),
