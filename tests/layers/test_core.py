@@ -66,6 +66,12 @@ def test_words_of_a_lambda_are_checked() -> None:
         layers.Lambda(lambda v: v[:1], view="steps")(ragged(2, 1))
 
 
+def test_axis_1_of_a_lambda_for_steps_is_that_of_features(backend: str) -> None:
+    x = ragged(3, 1)
+    y = layers.Lambda(lambda v: ops.mean(v, axis=1), view="steps")(x)
+    np.testing.assert_allclose(host(y.values), host(x.values).mean(axis=1), atol=1e-6)
+
+
 def test_a_mask_parameter_reads_padded_arrays(backend: str) -> None:
     def centred(x: Any, mask: Any = None) -> Any:
         xp = backends.of(x).xp
