@@ -621,7 +621,7 @@ class Trainer(Layer):
         if isinstance(batch.y, Ragged):
             weights = batch.y.with_flat_values(weights)
         if batch.weight is not None:
-            weights = _times(weights, batch.weight)
+            weights = _times(_at_home(weights, batch.x), _at_home(batch.weight, batch.x))
         return batch._replace(weight=weights)
 
     def _source(
@@ -1115,6 +1115,16 @@ def _is_one_hot(values: np.ndarray[Any, Any], loss: Any, *, steps: bool) -> bool
     if values.ndim < 2 or values.shape[-1] == 1:
         return False
     return isinstance(loss, _OF_CLASSES) or ((steps or values.ndim > 2) and not isinstance(loss, _OF_EACH))
+
+
+def _at_home(value: Any, x: Any) -> Any:
+    """The steps of lists at the places where a padded input has its own, so that padded arrays are read beside them."""
+    parts = x.values() if isinstance(x, dict) else x if isinstance(x, tuple | list) else [x]
+    if isinstance(value, Ragged) and value.ragged_rank == 1 and not value.rows.came_padded:
+        for part in parts:
+            if isinstance(part, Ragged) and part.rows.came_padded and part.rows.same_lengths(value.rows):
+                return Ragged(value.values, part.rows)
+    return value
 
 
 def _times(one: Any, other: Any) -> Any:

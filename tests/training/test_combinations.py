@@ -294,3 +294,27 @@ def test_a_head_decides_inside_of_a_model_of_several_outputs() -> None:
     for one, other in zip(model.predict(IDS, verbose=0)["tags"], want, strict=True):
         assert one.shape == (len(one),)
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("lists", ["labels", "weights"])
+def test_class_weights_of_lists_beside_padded_arrays(trainer: str, left: bool, lists: str) -> None:
+    """Padded on either side, and longer than the longest row."""
+    lengths, total = (3, 1, 4), 7
+    rng = np.random.default_rng(0)
+    ids, labels = ([rng.integers(low, high, n) for n in lengths] for low, high in ((1, 9), (0, 2)))
+    weights = [rng.uniform(0.5, 2, n).astype(np.float32) for n in lengths]
+
+    def padded(rows: list[Any]) -> Any:
+        made = np.zeros((len(rows), total), rows[0].dtype)
+        for at, row in enumerate(rows):
+            made[at, total - len(row) if left else 0 :][: len(row)] = row
+        return made
+
+    model = padless.Sequential([layers.Embedding(9, 4, mask_zero=True), layers.Dense(2, activation="softmax")])
+    model.compile(padless.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
+    options: dict[str, Any] = {"class_weight": {0: 1.0, 1: 5.0}, "verbose": 0, "shuffle": False}
+    expected = model.fit(ids, labels, sample_weight=weights, **options).history["loss"]
+    y, w = (labels, padded(weights)) if lists == "labels" else (padded(labels), weights)
+    found = model.fit(padded(ids), y, sample_weight=w, **options).history["loss"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
