@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from padless.backends.base import Array, Backend, Cell
-from padless.backends.torch import attention, convolution, recurrent
+from padless.backends.torch import attention, convolution, flash, recurrent
 from padless.errors import DTypeError, explain
 from padless.lengths import Transposed
 from padless.rows import PairRows, RowPartition
@@ -220,6 +220,8 @@ class TorchBackend(Backend):
         options: dict[str, Any] = {"scale": scale, "causal": causal, "window": window, "mask": mask}
         if dropout:  # torch's kernel draws by a generator of its own
             return super().attention(q, k, v, rows, value_rows, **options, dropout=dropout, seed=seed)
+        if mask is None and window != 0 and flash.fits(q, k, v):
+            return flash.attend(self, q, k, v, rows, value_rows, scale=scale, causal=causal, window=window)
         layout = attention.plan(self, rows, value_rows)
         if mask is not None:
             pairs = rows.pairs(value_rows)
