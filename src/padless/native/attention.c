@@ -189,14 +189,13 @@ static float *room(int64_t floats, void **whole) {
 }
 
 static void forward(const Shape *s, const float *q, const float *k, const float *v, float *out, float *stats,
-                    int64_t n, int64_t queries, int64_t begin, int64_t end, int64_t keys, float *work) {
+                    int64_t sums, int64_t begin, int64_t end, int64_t keys, float *work) {
     const int64_t q_row = s->heads * s->key_width, k_row = s->groups * s->key_width, v_row = s->groups * s->value_width;
     const int64_t out_row = s->heads * s->value_width, kw = filled(s->key_width), vw = filled(s->value_width);
     const int64_t low = keys_begin(s, begin), high = keys_end(s, end, keys);
     float *kp = work, *vp = kp + keys * kw, *qt = vp + keys * vw, *p = qt + s->key_width * QUERIES,
           *o = p + KEYS * QUERIES;
     float largest[QUERIES], total[QUERIES], factor[QUERIES];
-    (void)queries;
     if (low < high) {
         gather(k + low * k_row, k_row, high - low, s->key_width, 1, kp + low * kw);
         gather(v + low * v_row, v_row, high - low, s->value_width, 1, vp + low * vw);
@@ -223,7 +222,7 @@ static void forward(const Shape *s, const float *q, const float *k, const float 
             const float share = total[r] == 0 ? 0 : 1 / total[r];
             for (int64_t d = 0; d < s->value_width; d++) out[(i + r) * out_row + d] = o[r * vw + d] * share;
             stats[i + r] = largest[r] == -__builtin_inff() ? 0 : largest[r];
-            stats[i + r + n] = share;
+            stats[i + r + sums] = share;
         }
     }
 }
@@ -256,12 +255,20 @@ static void write(const float *from, int64_t n, int64_t width, float factor, flo
         for (int64_t d = 0; d < width; d++) to[d] = from[d] * factor;
 }
 
+/* Whole arrays, and work that threads share. */
 typedef struct {
-    const float *q, *k, *v, *out, *stats, *by_out;
-    float *by_q, *by_k, *by_v;
-} Grads;
+    const float *q, *k, *v;          /* (n, heads, key_width), (m, groups, key_width), (m, groups, value_width) */
+    float *out, *stats;              /* (n, heads, value_width), (2, heads, n) */
+    const float *by_out;
+    float *by_q, *by_k, *by_v;       /* gradients, shaped as what they are by */
+    const int64_t *splits, *value_splits;
+    const int64_t *items;            /* forward (row, head, first query, last query), backward (row, group) */
+    int64_t count, next, failed;     /* of the items; the first that nobody has taken */
+    int64_t longest, n, heads, groups, key_width, value_width, causal, window; /* 0 for no window */
+    double scale;
+} Call;
 
-static void backward(const Shape *s, const Grads *g, int64_t n, int64_t first, int64_t queries, int64_t first_key,
+static void backward(const Shape *s, const Call *g, int64_t first, int64_t queries, int64_t first_key,
                      int64_t keys, int64_t group, float *work) {
     const int64_t K = s->key_width, V = s->value_width, kw = filled(K), vw = filled(V), each = s->heads / s->groups;
     const int64_t q_row = s->heads * K, k_row = s->groups * K, v_row = s->groups * V, o_row = s->heads * V;
@@ -288,8 +295,8 @@ static void backward(const Shape *s, const Grads *g, int64_t n, int64_t first, i
                 for (; d + LANES <= V; d += LANES) sum += load(gn + r * vw + d) * load(o + r * o_row + d);
                 delta[r] = across(sum);
                 for (; d < V; d++) delta[r] += gn[r * vw + d] * o[r * o_row + d];
-                base[r] = g->stats[head * n + at + r];
-                share[r] = g->stats[(s->heads + head) * n + at + r];
+                base[r] = g->stats[head * g->n + at + r];
+                share[r] = g->stats[(s->heads + head) * g->n + at + r];
             }
             memset(dq, 0, (size_t)(live * kw) * 4);
             for (int64_t j = keys_begin(s, i); j < last; j += KEYS) {
@@ -314,43 +321,42 @@ static void backward(const Shape *s, const Grads *g, int64_t n, int64_t first, i
     write(dv, keys, V, 1, g->by_v + first_key * v_row + group * V, v_row);
 }
 
-/* Items are (row, head, first query, last query) until *next, which threads share, has come to count. */
-EXPORT int NAME(attention_forward)(const float *q, const float *k, const float *v, float *out, float *stats,
-                            const int64_t *splits, const int64_t *value_splits, const int64_t *items, int64_t count,
-                            int64_t *next, int64_t longest, int64_t n, int64_t heads, int64_t groups, int64_t key_width,
-                            int64_t value_width, float scale, int64_t causal, int64_t window) {
-    const Shape s = {heads, groups, key_width, value_width, causal, window, scale};
-    const int64_t kw = filled(key_width), vw = filled(value_width);
+static int64_t taken(Call *call) { return __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED); }
+
+static Shape shape_of(const Call *call) {
+    return (Shape){call->heads,  call->groups, call->key_width,   call->value_width,
+                   call->causal, call->window, (float)call->scale};
+}
+
+EXPORT int NAME(attention_forward)(Call *call) {
+    const Shape s = shape_of(call);
+    const int64_t kw = filled(s.key_width), vw = filled(s.value_width);
     void *whole;
-    float *work = room(longest * (kw + vw) + QUERIES * (kw + KEYS + vw), &whole);
-    if (!work) return 1;
-    for (int64_t at; (at = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED)) < count;) {
-        const int64_t *item = items + 4 * at, row = item[0], head = item[1], group = head / (heads / groups);
-        forward(&s, q + (splits[row] * heads + head) * key_width,
-                k + (value_splits[row] * groups + group) * key_width,
-                v + (value_splits[row] * groups + group) * value_width,
-                out + (splits[row] * heads + head) * value_width, stats + head * n + splits[row], heads * n,
-                splits[row + 1] - splits[row], item[2], item[3], value_splits[row + 1] - value_splits[row], work);
+    float *work = room(call->longest * (kw + vw) + QUERIES * (kw + KEYS + vw), &whole);
+    if (!work) return (int)(call->failed = 1);
+    for (int64_t at; (at = taken(call)) < call->count;) {
+        const int64_t *item = call->items + 4 * at, row = item[0], head = item[1], group = head / (s.heads / s.groups);
+        const int64_t first = call->splits[row], first_key = call->value_splits[row];
+        forward(&s, call->q + (first * s.heads + head) * s.key_width,
+                call->k + (first_key * s.groups + group) * s.key_width,
+                call->v + (first_key * s.groups + group) * s.value_width,
+                call->out + (first * s.heads + head) * s.value_width, call->stats + head * call->n + first,
+                s.heads * call->n, item[2], item[3], call->value_splits[row + 1] - first_key, work);
     }
     free(whole);
     return 0;
 }
 
-EXPORT int NAME(attention_backward)(const float *q, const float *k, const float *v, const float *out, const float *stats,
-                             const float *by_out, float *by_q, float *by_k, float *by_v, const int64_t *splits,
-                             const int64_t *value_splits, const int64_t *items, int64_t count, int64_t *next,
-                             int64_t longest, int64_t n, int64_t heads, int64_t groups, int64_t key_width,
-                             int64_t value_width, float scale, int64_t causal, int64_t window) {
-    const Shape s = {heads, groups, key_width, value_width, causal, window, scale};
-    const Grads g = {q, k, v, out, stats, by_out, by_q, by_k, by_v};
-    const int64_t kw = filled(key_width), vw = filled(value_width);
+EXPORT int NAME(attention_backward)(Call *call) {
+    const Shape s = shape_of(call);
+    const int64_t kw = filled(s.key_width), vw = filled(s.value_width);
     void *whole;
-    float *work = room(longest * 2 * (kw + vw) + QUERIES * (3 * kw + 2 * vw + 2 * KEYS), &whole);
-    if (!work) return 1;
-    for (int64_t at; (at = __atomic_fetch_add(next, 1, __ATOMIC_RELAXED)) < count;) {
-        const int64_t *item = items + 2 * at, row = item[0];
-        backward(&s, &g, n, splits[row], splits[row + 1] - splits[row], value_splits[row],
-                 value_splits[row + 1] - value_splits[row], item[1], work);
+    float *work = room(call->longest * 2 * (kw + vw) + QUERIES * (3 * kw + 2 * vw + 2 * KEYS), &whole);
+    if (!work) return (int)(call->failed = 1);
+    for (int64_t at; (at = taken(call)) < call->count;) {
+        const int64_t *item = call->items + 2 * at, row = item[0], first = call->splits[row];
+        backward(&s, call, first, call->splits[row + 1] - first, call->value_splits[row],
+                 call->value_splits[row + 1] - call->value_splits[row], item[1], work);
     }
     free(whole);
     return 0;
