@@ -214,16 +214,19 @@ def test_without_gradients(mode: Any) -> None:
     torch.testing.assert_close(y, backend.attention(q, k, v, *rows, scale=0.3).detach())
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_other_dtypes_go_another_way(dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_other_dtypes(dtype: torch.dtype) -> None:
     rows = (RowPartition.from_lengths([30, 5]),) * 2
-    exact = [torch.randn(35, 2, 16) for _ in range(3)]
-    q, k, v = (each.to(dtype) for each in exact)
-    assert not flash.fits(q, k, v)
-    backend = backends.get("torch")
-    y = backend.attention(q, k, v, *rows, scale=0.3)
-    assert y.dtype == dtype
-    torch.testing.assert_close(y.float(), backend.attention(*exact, *rows, scale=0.3), rtol=0.05, atol=0.05)
+    exact = [torch.randn(35, 2, 16).to(dtype).float().requires_grad_() for _ in range(3)]
+    leaves = [each.detach().to(dtype).requires_grad_() for each in exact]
+    assert flash.fits(*leaves) == (dtype != torch.float64)
+    backend, by_y = backends.get("torch"), torch.randn(35, 2, 16)
+    for of, dtype_of in ((exact, torch.float32), (leaves, dtype)):
+        y = backend.attention(*of, *rows, scale=0.3)
+        assert y.dtype == dtype_of
+        y.backward(by_y.to(dtype_of))
+    for one, other in zip(leaves, exact, strict=True):
+        torch.testing.assert_close(one.grad.float(), other.grad, rtol=0.02, atol=0.02)
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ Forward and backward with 4 heads of 32 on two Zen 5 cores, beside torch's kerne
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,9 @@ _CHUNK = 512
 """Queries of a row and a head that are one piece of work: long rows are shared among threads."""
 _LEAST = 3e6
 """Floating-point operations from which on it pays to wake other threads."""
+
+# In bfloat16, by way of float32, 34 ms instead of the 93 of torch's own kernel.
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Work(NamedTuple):
@@ -71,11 +75,12 @@ def fits(q: Tensor, k: Tensor, v: Tensor) -> bool:
         v: (M, G, V).
 
     Returns:
-        True for float32 on the CPU, where the kernels were compiled.
+        True on the CPU, where the kernels were compiled, for float32 and what is shorter.
     """
-    return (
-        all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (q, k, v)) and _kernel("forward") is not None
-    )
+    # Apple's own library computes products in units that no compiler reaches.
+    if sys.platform == "darwin" or _kernel("forward") is None:
+        return False
+    return q.dtype in _DTYPES and all(x.dtype == q.dtype and x.device.type == "cpu" for x in (q, k, v))
 
 
 def attend(
@@ -115,8 +120,10 @@ def attend(
         y: Tensor = Backend.attention(backend, q, k, v, rows, value_rows, scale=scale, causal=causal, window=window)
         return y
 
+    dtype = q.dtype
+    q, k, v = (x.to(torch.float32) for x in (q, k, v))
     y: Tensor = _Attention.apply(q, k, v, work, options, by_default)  # type: ignore[no-untyped-call]
-    return y
+    return y.to(dtype)
 
 
 def _work(rows: RowPartition, value_rows: RowPartition, heads: int, groups: int) -> Work:
