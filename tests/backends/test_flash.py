@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import threading
 from collections.abc import Iterator
@@ -93,6 +94,24 @@ SEEN: dict[str, dict[str, Any]] = {
 def test_it_equals_the_default(lengths: str, seen: str, threads: int) -> None:
     rows = tuple(RowPartition.from_lengths(side) for side in LENGTHS[lengths])
     assert_right(drawn(rows, 2, 2, 32, 32), rows, **SEEN[seen])
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_shorter_vectors_than_those_of_this_processor(seen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = native._library()
+    assert found is not None
+    if found[1] != "v4":
+        pytest.skip("needs a processor with two levels")
+
+    def kernel(name: str) -> Any:
+        function: Any = getattr(found[0], f"padless_attention_{name}_v3")
+        function.argtypes = [ctypes.c_void_p]
+        return function
+
+    monkeypatch.setattr(flash, "_kernel", kernel)
+    for lengths, value_lengths in LENGTHS.values():
+        rows = RowPartition.from_lengths(lengths), RowPartition.from_lengths(value_lengths)
+        assert_right(drawn(rows, 2, 1, 20, 32), rows, **SEEN[seen])
 
 
 @pytest.mark.parametrize(("heads", "groups"), [(4, 4), (4, 2), (3, 1)])

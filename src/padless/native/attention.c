@@ -14,6 +14,7 @@
 #else
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
 #define INLINE static inline __attribute__((always_inline))
 
 /* Rows of a tile of two vectors: as many as the registers hold. */
@@ -49,7 +50,7 @@ INLINE vec power(vec x) {
     y = y * f + 2.402264791363012e-1f;
     y = y * f + 6.931472028550421e-1f;
     y = y * f + 1.0f;
-    y *= (vec)(((ivec)moved << 23) + 0x3f800000);
+    y *= (vec)(((uvec)moved << 23) + 0x3f800000u); /* whatever it is where x is too small */
     return (vec)((ivec)y & ~(x < -126.0f));
 }
 
