@@ -85,6 +85,7 @@ SEEN: dict[str, dict[str, Any]] = {
     "causal": {"causal": True},
     "window": {"window": 9},
     "window of one": {"window": 1},
+    "a window over all": {"window": 2**40},
     "both": {"causal": True, "window": 100},
 }
 

@@ -33,6 +33,9 @@ _LEAST = 3e6
 # In bfloat16, by way of float32, 34 ms instead of the 93 of torch's own kernel.
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
+_FAR = 2**30
+"""A window that reaches over any row: the kernel counts places in 32 bits."""
+
 
 class Work(NamedTuple):
     """Pieces of work, the largest first.
@@ -114,7 +117,7 @@ def attend(
     heads, groups = q.shape[1], k.shape[1]
     key = (backend.name, "flash", heads, groups, value_rows.row_splits.tobytes())
     work: Work = rows.moved(key, lambda: _work(rows, value_rows, heads, groups))
-    options = Options(heads, groups, q.shape[2], v.shape[2], causal, window or 0, scale)
+    options = Options(heads, groups, q.shape[2], v.shape[2], causal, min(window or 0, _FAR), scale)
 
     def by_default(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         y: Tensor = Backend.attention(backend, q, k, v, rows, value_rows, scale=scale, causal=causal, window=window)
@@ -148,7 +151,7 @@ class _Call(ctypes.Structure):
     """As `Call` in attention.c."""
 
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in ("q", "k", "v", "y", "sums", "by_y", "by_q", "by_k", "by_v")),
+        *((name, ctypes.c_void_p) for name in ("q", "k", "v", "out", "stats", "by_out", "by_q", "by_k", "by_v")),
         *((name, ctypes.c_void_p) for name in ("splits", "value_splits", "items")),
         *((name, ctypes.c_int64) for name in ("count", "next", "failed", "longest", "n")),
         *((name, ctypes.c_int64) for name in ("heads", "groups", "key_width", "value_width", "causal", "window")),
@@ -191,9 +194,9 @@ class _Attention(torch.autograd.Function):
         """(N, H, K), (M, G, K), (M, G, V) to (N, H, V)."""
         y = q.new_empty((q.shape[0], options.heads, options.value_width))
         # Of each query and head, the largest score and 1 / the sum of the powers.
-        sums = q.new_empty((2, options.heads, q.shape[0]))
-        _run("forward", {"q": q, "k": k, "v": v, "y": y, "sums": sums}, work.forward, work, options, 2)
-        ctx.save_for_backward(q, k, v, y, sums)
+        stats = q.new_empty((2, options.heads, q.shape[0]))
+        _run("forward", {"q": q, "k": k, "v": v, "out": y, "stats": stats}, work.forward, work, options, 2)
+        ctx.save_for_backward(q, k, v, y, stats)
         ctx.given = work, options, by_default
         return y
 
@@ -201,12 +204,12 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         """(N, H, V) to the gradients of q, k and v."""
         work, options, by_default = ctx.given
-        q, k, v, y, sums = ctx.saved_tensors
+        q, k, v, y, stats = ctx.saved_tensors
         if torch.is_grad_enabled():  # gradients of gradients are wanted, which the kernel does not have
             wanted = [x for x in (q, k, v) if x.requires_grad]
             found = iter(torch.autograd.grad(by_default(q, k, v), wanted, grads, create_graph=True))
             return *(next(found) if x.requires_grad else None for x in (q, k, v)), None, None, None
         by = {f"by_{name}": x.new_empty(x.shape) for name, x in (("q", q), ("k", k), ("v", v))}
-        given = {"q": q, "k": k, "v": v, "y": y, "sums": sums, "by_y": grads[0]}
+        given = {"q": q, "k": k, "v": v, "out": y, "stats": stats, "by_out": grads[0]}
         _run("backward", given | by, work.backward, work, options, 5)
         return *by.values(), None, None, None
