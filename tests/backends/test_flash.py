@@ -213,6 +213,15 @@ def test_gradients_of_gradients(options: dict[str, Any]) -> None:
         np.testing.assert_allclose(got.numpy(), expected.numpy(), **GRADIENTS)
 
 
+def test_gradients_of_gradients_without_keys() -> None:
+    rows = RowPartition.from_lengths([2]), RowPartition.from_lengths([0])
+    q, k, v = (torch.ones(n, 1, 4, requires_grad=True) for n in (2, 0, 0))
+    y = backends.get("torch").attention(q, k, v, *rows, scale=0.3)
+    found = torch.autograd.grad(y.sum(), (q, k, v), create_graph=True, allow_unused=True, materialize_grads=True)
+    assert [each.shape for each in found] == [q.shape, k.shape, v.shape]
+    assert not found[0].any()
+
+
 def test_gradients_of_some_inputs() -> None:
     rows = (RowPartition.from_lengths([30, 5]),) * 2
     q, k, v = (torch.randn(35, 2, 16) for _ in range(3))
