@@ -322,7 +322,8 @@ def test_convolve_in_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     from padless.backends.torch import convolution
 
-    monkeypatch.setattr(convolution, "_BLOCK", 7)
+    monkeypatch.setattr(convolution, "_PIECE", 8)
+    monkeypatch.setattr(convolution, "_SHORT_PIECE", 4)
     monkeypatch.setattr(convolution, "_THIN_BLOCK", 7)
     backend, draw = backends.get("torch"), np.random.default_rng(0)
     rows = RowPartition.from_lengths([9, 0, 30, 4])

@@ -21,7 +21,7 @@ from torch.nn import functional
 from padless.backends.base import Array, Backend, Cell
 from padless.backends.torch import attention, convolution, recurrent
 from padless.errors import DTypeError, explain
-from padless.lengths import Transposed
+from padless.lengths import Transposed, Window
 from padless.rows import PairRows, RowPartition
 
 if TYPE_CHECKING:
@@ -196,11 +196,15 @@ class TorchBackend(Backend):
         dilation: int = 1,
         padding: str = "valid",
         groups: int = 1,
+        bias: Array | None = None,
+        relu: bool = False,
     ) -> tuple[Array, RowPartition]:
-        fast = convolution.convolve(self, x, rows, kernel, dilation, padding, groups) if stride == 1 else None
+        window = Window(kernel.shape[0], stride, dilation, padding)
+        fast = convolution.convolve(self, x, rows, kernel, window, groups, bias, relu)
         if fast is not None:
             return fast
-        return super().convolve(x, rows, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)
+        how: dict[str, Any] = {"stride": stride, "dilation": dilation, "padding": padding, "groups": groups}
+        return super().convolve(x, rows, kernel, **how, bias=bias, relu=relu)
 
     def attention(
         self,

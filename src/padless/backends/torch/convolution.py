@@ -1,19 +1,22 @@
 """Convolutions, for PyTorch.
 
-A row-wise convolution of stride 1 is a sum over the taps of plain matrix products: shifted views of one packed buffer,
-in which zeros stand between the rows, times one tap of the kernel each. Nothing is copied per tap, and products of
-this shape run at the speed of large ones: with 12,000 steps, 128 to 128 features and 5 taps at 167 of 169 GFLOP/s on
-two cores, forward and backward, where gathering all windows into one wide matrix (the default) ran at 112 forward.
+The rows stand in one buffer, zeros between them, and a row-wise convolution is one ordinary convolution of that buffer,
+of which the outputs that see two rows are dropped. On the CPU oneDNN computes it, with the features last, in which no
+array is laid out anew. With 12,000 steps, 128 to 128 features and 5 taps it reaches, on two AMD Zen 5 cores and in
+GFLOP/s, 496 forward and for the gradient of the steps, and 413 for that of the kernel, of some 500; products tap by tap
+through torch's own BLAS reached 204, 190 and 186.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from padless.backends.base import Backend
 from padless.backends.numpy import same_padding
 from padless.lengths import Transposed, Window
 from padless.rows import RowPartition
@@ -23,191 +26,333 @@ if TYPE_CHECKING:
 
 Tensor = torch.Tensor
 
-# Slots per product: input and output of one block, of some hundred features, stay in a core's cache over all taps.
-_BLOCK = 2048
-# The same where features do not meet, and nothing but memory is waited for.
+_ONEDNN: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+# Outputs in one piece where oneDNN sums up the gradient of the kernel: in one long piece it runs at 282 GFLOP/s instead
+# of 413. Sizes are multiples of it, since oneDNN spends half a millisecond on each size that it has not met yet.
+_PIECE = 128
+# The same for short batches.
+_SHORT_PIECE = 16
+# Slots per pass where features do not meet, and nothing but memory is waited for.
 _THIN_BLOCK = 512
 # Below so many features the products are too thin, and gathering the few features is cheap.
 _LEAST_FEATURES = 16
+# So many slots for each output, the buffer is mostly zeros, and gathering what windows see is faster.
+_MOST_WASTE = 2.0
+
+
+class Spread(NamedTuple):
+    """How packed steps get into a buffer.
+
+    Attributes:
+        source: (slots,) the step at each slot, 0 for a zero.
+        zeros: the slots that hold a zero.
+    """
+
+    source: Tensor
+    zeros: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, D) to (slots, D); in half the time of adding into zeros."""
+        return x.index_select(0, self.source).index_fill_(0, self.zeros, 0)
 
 
 class Plan(NamedTuple):
     """Where steps stand in the buffer.
 
     Attributes:
+        window: size, stride, dilation.
         rows: partition of the output.
-        slots: slots of the buffer.
-        outputs: slots of the output: one for each window that lies in the buffer.
-        inward: (N,) slot of each step; None where the buffer is the steps themselves.
-        outward: (M,) slot of each output step.
+        outputs: windows in the buffer.
+        piece: outputs in one piece for the gradient of the kernel, a divisor of `outputs`.
+        buffer: packed steps to slots, `outputs` windows of them.
+        pieces: packed steps to slots of one piece behind the other, each with all that its windows see.
+        gradients: packed outputs to windows, with a span of zeros less one on both sides.
+        inward: (N,) slot of each step, 0 where no window sees it.
+        unseen: the steps that no window sees.
+        outward: (M,) window of each output step.
     """
 
+    window: Window
     rows: RowPartition
-    slots: int
     outputs: int
-    inward: Tensor | None
+    piece: int
+    buffer: Spread
+    pieces: Spread
+    gradients: Spread
+    inward: Tensor
+    unseen: Tensor
     outward: Tensor
 
+    def windows(self, by_y: Tensor) -> Tensor:
+        """What `gradients` gives, without the zeros on both sides."""
+        return by_y[self.window.span - 1 :][: self.outputs]
 
-def plan(backend: TorchBackend, rows: RowPartition, size: int, dilation: int, padding: str) -> Plan:
+    def steps(self, buffer: Tensor) -> Tensor:
+        """(slots, D) to (N, D)."""
+        x = buffer.index_select(0, self.inward)
+        return x.index_fill_(0, self.unseen, 0) if len(self.unseen) else x
+
+
+def plan(backend: TorchBackend, rows: RowPartition, window: Window) -> Plan:
     """Lay out the rows of a batch for one kind of window; made once per batch.
 
     Args:
         backend: moves the index arrays.
-        rows: the partition.
-        size: taps.
-        dilation: places between two taps.
-        padding: "valid", "same" or "causal".
+        rows: the partition; it has steps, and a window fits into one of its rows.
+        window: the kind.
 
     Returns:
         The plan.
     """
 
+    def spread(source: np.ndarray[Any, Any]) -> Spread:
+        zeros = source < 0
+        return Spread(backend.asarray(np.where(zeros, 0, source)), backend.asarray(np.nonzero(zeros)[0]))
+
     def make() -> Plan:
-        span = (size - 1) * dilation
-        before = {"valid": 0, "same": span // 2, "causal": span}[padding]
-        after = span - before if padding == "same" else 0
-        extents = rows.extents
-        # One run of zeros serves the end of a row and the start of the next.
-        wide = np.where(extents > 0, extents + max(before, after), 0)
-        firsts = before + np.cumsum(wide) - wide
-        slots = int(wide.sum()) + before + after
-        inward = firsts[rows.value_rowids] + rows.positions
-        made = rows.derived(Window(size, 1, dilation, padding))
-        outward = (firsts - before)[made.value_rowids] + made.positions
-        packed = padding == "valid" and not rows.has_holes
+        made = rows.derived(window)
+        inward, outward = _places(rows, made, window)
+        outputs = int(outward.max()) + 1
+        piece = _PIECE if outputs >= 8 * _PIECE else _SHORT_PIECE
+        outputs = -(-outputs // piece) * piece
+        seen = inward >= 0
+        between = window.span - 1
+        buffer = np.full((outputs - 1) * window.stride + window.span, -1)
+        # Zeros behind a row that no window reaches may not have a slot.
+        seen &= inward < len(buffer)
+        buffer[inward[seen]] = np.nonzero(seen)[0]
+        starts = np.arange(0, outputs, piece)[:, None] * window.stride
+        pieces = buffer[starts + np.arange((piece - 1) * window.stride + window.span)]
+        gradients = np.full(outputs + 2 * between, -1)
+        gradients[outward + between] = np.arange(len(outward))
         return Plan(
-            made, slots, max(slots - span, 0), None if packed else backend.asarray(inward), backend.asarray(outward)
+            window,
+            made,
+            outputs,
+            piece,
+            spread(buffer),
+            spread(pieces.reshape(-1)),
+            spread(gradients),
+            backend.asarray(np.where(seen, inward, 0)),
+            backend.asarray(np.nonzero(~seen)[0]),
+            backend.asarray(outward),
         )
 
-    key = (backend.name, str(backend.device), "convolution", size, dilation, padding)
-    found: Plan = rows.moved(key, make)
+    found: Plan = rows.moved((backend.name, str(backend.device), "convolution", window), make)
     return found
 
 
+def _places(rows: RowPartition, made: RowPartition, window: Window) -> tuple[np.ndarray[Any, Any], ...]:
+    """(N,) the slot of each step, -1 in rows into which no window fits, and (M,) the window of each output step.
+
+    A row begins where a window does, at a multiple of the stride. One run of zeros serves the end of a row and the
+    start of the next.
+    """
+    span, stride = window.span, window.stride
+    extents, counts = rows.extents, made.extents
+    before, full = window.margins(extents), counts > 0
+    shared = int(before[full].min(initial=span))
+    wide = np.maximum(before + extents, (counts - 1) * stride + span - shared)
+    wide = np.where(full, -(-wide // stride) * stride, 0)
+    bases = np.cumsum(wide) - wide
+    inward = np.where(full[rows.value_rowids], (bases + before)[rows.value_rowids] + rows.positions, -1)
+    return inward, (bases // stride)[made.value_rowids] + made.positions
+
+
 def convolve(
-    backend: TorchBackend, x: Tensor, rows: RowPartition, kernel: Tensor, dilation: int, padding: str, groups: int
+    backend: TorchBackend,
+    x: Tensor,
+    rows: RowPartition,
+    kernel: Tensor,
+    window: Window,
+    groups: int,
+    bias: Tensor | None,
+    relu: bool,
 ) -> tuple[Tensor, RowPartition] | None:
-    """Convolve rows with stride 1, all features together or each alone.
+    """Convolve rows.
 
     Args:
         backend: moves the index arrays.
         x: (N, D) steps.
         rows: their partition.
         kernel: (K, D / groups, filters).
-        dilation: places between two taps.
-        padding: "valid", "same" or "causal".
-        groups: 1, or D.
+        window: size, stride, dilation and padding.
+        groups: number of groups of features that do not see each other.
+        bias: (filters,) added to every output; None for none.
+        relu: whether outputs below 0 become 0.
 
     Returns:
         (M, filters) and the partition of the output; None where the default is faster: few features, or rows so short
-        that the buffer would be mostly zeros; and for other groups.
+        that the buffer would be mostly zeros; and for what is not computed here.
     """
-    size = kernel.shape[0]
-    if groups > 1:
-        if kernel.shape[1] > 1:
-            return None
-        layout = plan(backend, rows, size, dilation, padding)
-        if not layout.rows.nvals or layout.outputs > 4 * layout.rows.nvals:
-            return None
+    each = groups > 1 and kernel.shape[1] == 1
+    if not each and (kernel.shape[1] < _LEAST_FEATURES or (groups > 1 and not _by_onednn(x, kernel))):
+        return None
+    made = rows.derived(window)
+    if not made.nvals:
+        return None
+    layout = plan(backend, rows, window)
+    if layout.outputs > _MOST_WASTE * max(made.nvals, _PIECE):
+        return None
+    if each and kernel.shape[2] > groups:
         # Features that several kernels read stand side by side; most often there is one for each.
-        each = kernel.shape[2] // groups
-        wide = x if each == 1 else x.repeat_interleave(each, dim=1)
-        alone: Tensor = _Depthwise.apply(wide, kernel[:, 0], layout, dilation)  # type: ignore[no-untyped-call]
-        return alone, layout.rows
-    if size > 1 and kernel.shape[1] < _LEAST_FEATURES:
-        return None
-    layout = plan(backend, rows, size, dilation, padding)
-    if size == 1 and not rows.has_holes:
-        return x @ kernel[0], layout.rows
-    if not layout.rows.nvals or layout.outputs > 1.5 * layout.rows.nvals:
-        return None
-    y: Tensor = _Convolution.apply(x, kernel, layout, dilation)  # type: ignore[no-untyped-call]
-    return y, layout.rows
+        x, groups = x.repeat_interleave(kernel.shape[2] // groups, dim=1), kernel.shape[2]
+
+    def again(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+        how: dict[str, Any] = {"stride": window.stride, "dilation": window.dilation, "padding": window.padding}
+        y: Tensor = Backend.convolve(backend, x, rows, kernel, **how, groups=groups, bias=bias, relu=relu)[0]
+        return y
+
+    y: Tensor = _Convolution.apply(x, kernel, bias, layout, groups, relu, again)  # type: ignore[no-untyped-call]
+    return y, made
 
 
-def _spread(x: Tensor, slots: int, index: Tensor) -> Tensor:
-    # index_add_ into zeros is faster than index_copy_: 0.4 against 0.6 ms for 12,000 x 128.
-    return x.new_zeros((slots, x.shape[1])).index_add_(0, index, x)
+def _by_onednn(x: Tensor, kernel: Tensor) -> bool:
+    return _ONEDNN and x.device.type == "cpu" and x.dtype == kernel.dtype == torch.float32
 
 
 class _Convolution(torch.autograd.Function):
-    """Sum over taps of (buffer shifted by the tap) @ (tap of the kernel)."""
+    """A convolution with bias and, where asked for, ReLU."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, layout: Plan, dilation: int) -> Tensor:
-        buffer = x.contiguous() if layout.inward is None else _spread(x, layout.slots, layout.inward)
-        y = x.new_empty((layout.outputs, kernel.shape[2]))
-        for first, last in _blocks(x, layout.outputs):
-            block = y[first:last]
-            torch.mm(buffer[first:last], kernel[0], out=block)
-            for tap in range(1, kernel.shape[0]):
-                block.addmm_(buffer[first + tap * dilation : last + tap * dilation], kernel[tap])
-        ctx.save_for_backward(buffer, kernel)
-        ctx.layout, ctx.dilation = layout, dilation
-        return y.index_select(0, layout.outward)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        buffer, kernel = ctx.saved_tensors
-        layout: Plan = ctx.layout
-        by_y = _spread(grads[0], layout.outputs, layout.outward)
-        by_buffer = torch.zeros_like(buffer) if ctx.needs_input_grad[0] else None
-        by_kernel = torch.zeros_like(kernel)
-        for first, last in _blocks(by_y, layout.outputs):
-            block = by_y[first:last]
-            for tap in range(kernel.shape[0]):
-                seen = slice(first + tap * ctx.dilation, last + tap * ctx.dilation)
-                by_kernel[tap].addmm_(buffer[seen].t(), block)
-                if by_buffer is not None:
-                    by_buffer[seen].addmm_(block, kernel[tap].t())
-        if by_buffer is not None and layout.inward is not None:
-            by_buffer = by_buffer.index_select(0, layout.inward)
-        return by_buffer, by_kernel, None, None
-
-
-class _Depthwise(torch.autograd.Function):
-    """Sum over taps of (buffer shifted by the tap) * (tap of the kernel), feature by feature.
-
-    With 12,000 steps, 128 features and 9 taps it takes 32 ms forward and backward, torch's own convolution in groups
-    52, and gathering each tap's steps (the default) 82, on one core.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, kernel: Tensor, layout: Plan, dilation: int) -> Tensor:
-        buffer = x.contiguous() if layout.inward is None else _spread(x, layout.slots, layout.inward)
-        y = x.new_empty((layout.outputs, kernel.shape[1]))
-        for first, last in _blocks(x, layout.outputs, _THIN_BLOCK):
-            block = y[first:last]
-            torch.mul(buffer[first:last], kernel[0], out=block)
-            for tap in range(1, kernel.shape[0]):
-                block.addcmul_(buffer[first + tap * dilation : last + tap * dilation], kernel[tap])
-        ctx.save_for_backward(buffer, kernel)
-        ctx.layout, ctx.dilation = layout, dilation
-        return y.index_select(0, layout.outward)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        kernel: Tensor,
+        bias: Tensor | None,
+        layout: Plan,
+        groups: int,
+        relu: bool,
+        again: Callable[..., Tensor],
+    ) -> Tensor:
+        """(N, D), (K, D / groups, filters) and (filters,) to (M, filters)."""
+        convolved = _onednn if _by_onednn(x, kernel) else _taps
+        y = convolved(layout.buffer(x), kernel, bias, layout, groups).index_select(0, layout.outward)
+        if relu:
+            # Not within oneDNN, which makes 0 of NaN.
+            torch.relu_(y)
+        ctx.save_for_backward(x, kernel, bias, *([y] if relu else []))
+        ctx.layout, ctx.groups, ctx.again = layout, groups, again
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        buffer, kernel = ctx.saved_tensors
-        layout: Plan = ctx.layout
-        by_y = _spread(grads[0], layout.outputs, layout.outward)
-        by_buffer = torch.zeros_like(buffer) if ctx.needs_input_grad[0] else None
-        by_kernel = torch.zeros_like(kernel)
-        for first, last in _blocks(by_y, layout.outputs, _THIN_BLOCK):
-            block = by_y[first:last]
-            for tap in range(kernel.shape[0]):
-                seen = slice(first + tap * ctx.dilation, last + tap * ctx.dilation)
-                by_kernel[tap] += (buffer[seen] * block).sum(0)
-                if by_buffer is not None:
-                    by_buffer[seen].addcmul_(block, kernel[tap])
-        if by_buffer is not None and layout.inward is not None:
-            by_buffer = by_buffer.index_select(0, layout.inward)
-        return by_buffer, by_kernel, None, None
+        """(M, filters) to the gradients of the inputs."""
+        x, kernel, bias, *outputs = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():
+            # Who wants the gradient of a gradient gets that of the default.
+            asked = [t for t, want in zip((x, kernel, bias), wanted, strict=True) if want]
+            found = iter(torch.autograd.grad(ctx.again(x, kernel, bias), asked, grads[0], create_graph=True))
+            return *(next(found) if want else None for want in wanted), None, None, None, None
+        by_y = torch.ops.aten.threshold_backward(grads[0], outputs[0], 0) if outputs else grads[0]
+        by_bias = by_y.sum(0) if wanted[2] else None
+        spread = ctx.layout.gradients(by_y)
+        fast = _by_onednn(x, kernel)
+        to_x = _onednn_to_x if fast else _taps_to_x
+        # oneDNN takes features that do not meet for groups of sixteen here, and computes sixteen times as much.
+        to_kernel = _onednn_to_kernel if fast and ctx.groups < kernel.shape[2] else _taps_to_kernel
+        by_x = to_x(spread, kernel, ctx.layout, ctx.groups) if wanted[0] else None
+        by_kernel = to_kernel(x, spread, kernel, ctx.layout, ctx.groups) if wanted[1] else None
+        return by_x, by_kernel, by_bias, None, None, None, None
 
 
-def _blocks(x: Tensor, slots: int, most: int = _BLOCK) -> list[tuple[int, int]]:
-    block = most if x.device.type == "cpu" else slots
-    return [(first, min(first + block, slots)) for first in range(0, slots, block)]
+# ---- by oneDNN
+
+
+def _image(x: Tensor, pieces: int = 1) -> Tensor:
+    """(pieces * L, D) as images (pieces, D, 1, L), features last in memory."""
+    length = x.shape[0] // pieces
+    return x.as_strided((pieces, x.shape[1], 1, length), (length * x.shape[1], 1, length * x.shape[1], x.shape[1]))
+
+
+def _filters(kernel: Tensor) -> Tensor:
+    """(K, D / groups, filters) as (filters, D / groups, 1, K)."""
+    return kernel.permute(2, 1, 0).unsqueeze(2)
+
+
+def _steps(x: Tensor) -> Tensor:
+    """An image (1, D, 1, L) as (L, D)."""
+    return x[0, :, 0].t()
+
+
+def _onednn(buffer: Tensor, kernel: Tensor, bias: Tensor | None, layout: Plan, groups: int) -> Tensor:
+    """(slots, D) to (outputs, filters)."""
+    stride, dilation = [1, layout.window.stride], [1, layout.window.dilation]
+    return _steps(torch.mkldnn_convolution(_image(buffer), _filters(kernel), bias, [0, 0], stride, dilation, groups))
+
+
+def _onednn_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
+    """(outputs with zeros on both sides, filters) to (N, D)."""
+    window = layout.window
+    if window.stride == 1 and groups in (1, kernel.shape[2]):
+        # The same convolution with the taps the other way round.
+        flipped = _filters(kernel.flip(0) if groups > 1 else kernel.flip(0).transpose(1, 2))
+        dilation = [1, window.dilation]
+        found = torch.mkldnn_convolution(_image(by_y), flipped, None, [0, 0], [1, 1], dilation, groups)
+    else:
+        slots = len(layout.buffer.source)
+        like = by_y.new_empty(1).expand(slots, kernel.shape[1] * groups)
+        by_y = _image(layout.windows(by_y))
+        found, _, _ = _aten_backward(by_y, _image(like.contiguous()), kernel, layout, groups, (True, False))
+    return layout.steps(_steps(found))
+
+
+def _onednn_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
+    """(N, D) and (outputs with zeros on both sides, filters) to (K, D / groups, filters)."""
+    count = layout.outputs // layout.piece
+    seen, by_y = _image(layout.pieces(x), count), _image(layout.windows(by_y), count)
+    _, found, _ = _aten_backward(by_y, seen, kernel, layout, groups, (False, True))
+    return found[:, :, 0].permute(2, 1, 0).contiguous()  # type: ignore[no-any-return]
+
+
+def _aten_backward(
+    by_y: Tensor, x: Tensor, kernel: Tensor, layout: Plan, groups: int, wanted: tuple[bool, bool]
+) -> tuple[Any, Any, Any]:
+    stride, dilation = [1, layout.window.stride], [1, layout.window.dilation]
+    return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
+        by_y, x, _filters(kernel), None, stride, [0, 0], dilation, False, [0, 0], groups, (*wanted, False)
+    )
+
+
+# ---- tap by tap: for other devices and dtypes
+
+
+def _seen(buffer: Tensor, tap: int, layout: Plan) -> Tensor:
+    """(outputs, D) what one tap of every window sees, a view."""
+    first, stride = tap * layout.window.dilation, layout.window.stride
+    return buffer[first : first + (layout.outputs - 1) * stride + 1 : stride]
+
+
+def _taps(buffer: Tensor, kernel: Tensor, bias: Tensor | None, layout: Plan, groups: int) -> Tensor:
+    """As `_onednn`; groups is 1 or D."""
+    y = buffer.new_zeros((layout.outputs, kernel.shape[2]))
+    for tap in range(kernel.shape[0]):
+        seen = _seen(buffer, tap, layout)
+        y = y.addmm_(seen, kernel[tap]) if groups == 1 else y.addcmul_(seen, kernel[tap])
+    return y if bias is None else y.add_(bias)
+
+
+def _taps_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
+    """As `_onednn_to_x`; groups is 1 or D."""
+    by_y = layout.windows(by_y)
+    by_buffer = by_y.new_zeros((len(layout.buffer.source), kernel.shape[1] * groups))
+    for tap in range(kernel.shape[0]):
+        seen = _seen(by_buffer, tap, layout)
+        seen.addmm_(by_y, kernel[tap].t()) if groups == 1 else seen.addcmul_(by_y, kernel[tap])
+    return layout.steps(by_buffer)
+
+
+def _taps_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
+    """As `_onednn_to_kernel`; groups is 1 or D."""
+    by_y, buffer = layout.windows(by_y), layout.buffer(x)
+    by_kernel = torch.zeros_like(kernel)
+    block = _THIN_BLOCK if groups > 1 and x.device.type == "cpu" else layout.outputs
+    for first in range(0, layout.outputs, block):
+        for tap in range(kernel.shape[0]):
+            here, seen = by_y[first : first + block], _seen(buffer, tap, layout)[first : first + block]
+            by_kernel[tap] += seen.t() @ here if groups == 1 else (seen * here).sum(0)
+    return by_kernel
 
 
 def convolve_dense(
