@@ -11,23 +11,19 @@ as much.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from padless.backends.base import Cell
+from padless.backends.torch.threads import workers
 from padless.rows import Rectangle, RowPartition
 
 if TYPE_CHECKING:
     from padless.backends.torch import TorchBackend
 
 Tensor = torch.Tensor
-T = TypeVar("T")
 _VF: Any = torch._VF
 
 LEAST_ROWS = 4
@@ -67,43 +63,6 @@ def _groups(backend: TorchBackend, rows: RowPartition, reverse: bool, threads: i
 
     made: list[Group] = rows.moved((backend.name, str(backend.device), "groups", reverse, count), make)
     return made
-
-
-def _one_core() -> None:
-    # A thread takes the number last set anywhere when it first asks, so it must ask before it sets its own.
-    torch.get_num_threads()
-    torch.set_num_threads(1)
-
-
-class _Workers:
-    """Threads that compute with one core each, kept for the next call."""
-
-    def __init__(self) -> None:
-        self._pools: dict[int, ThreadPoolExecutor] = {}
-        self._lock = threading.Lock()
-        # The threads do not exist in a forked process; it starts its own.
-        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
-
-    def _pool(self, threads: int) -> ThreadPoolExecutor:
-        with self._lock:
-            if threads not in self._pools:
-                pool = ThreadPoolExecutor(threads, "padless", _one_core)
-                started = threading.Barrier(threads)
-                list(pool.map(lambda _: started.wait(), range(threads)))
-                # torch notes the number last set for threads that start later: they shall have what the user chose.
-                torch.set_num_threads(threads)
-                self._pools[threads] = pool
-            return self._pools[threads]
-
-    def map(self, function: Callable[..., T], *items: Sequence[Any]) -> list[T]:
-        """As the built-in map, with torch.get_num_threads() at a time."""
-        threads = torch.get_num_threads()
-        if threads == 1:
-            return [function(*item) for item in zip(*items, strict=True)]
-        return list(self._pool(threads).map(function, *items))
-
-
-_workers = _Workers()
 
 
 def _staircase(group: Group, x: Tensor, h: Tensor, c: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,7 +108,7 @@ class _LSTM(torch.autograd.Function):
                 leaves = [t.detach().requires_grad_(training) for t in (*own, *weights)]
                 return leaves, _staircase(group, *leaves)
 
-        parts = _workers.map(run, groups)
+        parts = workers.map(run, groups)
         y, h_last, c_last = x.new_empty((x.shape[0], h.shape[1])), h.clone(), c.clone()
         for group, (_, made) in zip(groups, parts, strict=True):
             for whole, index, part in zip(
@@ -174,7 +133,7 @@ class _LSTM(torch.autograd.Function):
             by: tuple[Tensor, ...] = torch.autograd.grad(made, leaves, given, retain_graph=keep)
             return by
 
-        found = _workers.map(run, ctx.parts)
+        found = workers.map(run, ctx.parts)
         # An empty row's last state is its first.
         by_x, by_h, by_c = by_y.new_empty(ctx.sizes), by_h.clone(), by_c.clone()
         for (group, _), (part_x, part_h, part_c, *_) in zip(ctx.parts, found, strict=True):

@@ -13,7 +13,7 @@ import torch
 
 Tensor = torch.Tensor
 
-_LINEAR: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+_LINEAR: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch._C._has_mkldnn else None
 _LEAST = 4_000_000
 """Floating-point operations from which on oneDNN is faster: its call takes some 13 microseconds, torch's two."""
 
