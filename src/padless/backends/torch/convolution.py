@@ -34,8 +34,9 @@ _PIECE = 128
 _SHORT_PIECE = 16
 # Slots per pass where features do not meet, and nothing but memory is waited for.
 _THIN_BLOCK = 512
-# Below so many features the products are too thin, and gathering the few features is cheap.
-_LEAST_FEATURES = 16
+# Below so many features gathering them is cheap; by the products of torch's BLAS also the next, which are thin there.
+_LEAST_FEATURES = 4
+_LEAST_FEATURES_OF_BLAS = 16
 # So many slots for each output, the buffer is mostly zeros, and gathering what windows see is faster.
 _MOST_WASTE = 2.0
 
@@ -185,8 +186,10 @@ def convolve(
         (M, filters) and the partition of the output; None where the default is faster: few features, or rows so short
         that the buffer would be mostly zeros; and for what is not computed here.
     """
-    each = groups > 1 and kernel.shape[1] == 1
-    if not each and (kernel.shape[1] < _LEAST_FEATURES or (groups > 1 and not _by_onednn(x, kernel))):
+    each, fast = groups > 1 and kernel.shape[1] == 1, _by_onednn(x, kernel)
+    if not each and (
+        kernel.shape[1] < (_LEAST_FEATURES if fast else _LEAST_FEATURES_OF_BLAS) or (groups > 1 and not fast)
+    ):
         return None
     made = rows.derived(window)
     if not made.nvals:
