@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from padless import backends
+from padless import backends, native
 from padless.backends.base import Backend
 from padless.rows import RowPartition
 from tests.tolerances import GRADIENTS, VALUES
@@ -56,6 +56,12 @@ def prepared(kind: str, lengths: list[int], holes: bool = False) -> tuple[list[H
     return inputs, rows, options
 
 
+def weights_of(y: Any) -> Any:
+    """Numbers, such that the gradients of the kernel are about as large as one."""
+    drawn = np.random.default_rng(1).normal(size=tuple(y.shape)) / np.sqrt(max(len(y), 1))
+    return torch.from_numpy(drawn).to(y.dtype)
+
+
 def convolved(
     convolve: Callable[..., Any],
     inputs: list[Host],
@@ -67,8 +73,7 @@ def convolved(
     """Outputs and the gradients of steps, kernel and bias."""
     tensors = [torch.from_numpy(x).to(getattr(torch, dtype)).requires_grad_() for x in inputs]
     y, _ = convolve(tensors[0], rows, tensors[1], **options, bias=tensors[2], relu=relu)
-    weights = torch.from_numpy(np.random.default_rng(1).normal(size=tuple(y.shape))).to(y.dtype)
-    found = torch.autograd.grad((y * weights).sum(), tensors)
+    found = torch.autograd.grad((y * weights_of(y)).sum(), tensors)
     return [t.detach().to(torch.float64).numpy() for t in (y, *found)]
 
 
@@ -83,7 +88,15 @@ def compared(kind: str, lengths: list[int], dtype: str, holes: bool = False) -> 
         np.testing.assert_allclose(one, other, **GRADIENTS)
 
 
+@pytest.fixture(params=["native", "torch"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the kernels in C, where there are any, and without."""
+    if request.param == "torch":
+        monkeypatch.setattr(native, "find", lambda name, takes: None)
+
+
 @every_kind
+@pytest.mark.usefixtures("kernels")
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_values_and_gradients(kind: str, lengths: str) -> None:
     compared(kind, LENGTHS[lengths], "float32")
@@ -174,8 +187,7 @@ def test_only_the_gradients_that_are_wanted(kind: str) -> None:
         tensors = [torch.from_numpy(a).float() for a in inputs]
         tensors[at].requires_grad_()
         y, _ = backend.convolve(tensors[0], rows, tensors[1], **options, bias=tensors[2], relu=True)
-        weights = torch.from_numpy(np.random.default_rng(1).normal(size=tuple(y.shape))).float()
-        (found,) = torch.autograd.grad((y * weights).sum(), tensors[at])
+        (found,) = torch.autograd.grad((y * weights_of(y)).sum(), tensors[at])
         np.testing.assert_array_equal(found.numpy(), whole[at].astype(np.float32))
 
 
@@ -192,6 +204,30 @@ def test_gradients_of_gradients(kind: str) -> None:
 
     for one, other in zip(second(backends.get("torch").convolve), second(by_default), strict=True):
         np.testing.assert_allclose(one, other, **GRADIENTS)
+
+
+@pytest.mark.skipif(not native.available(), reason="needs the library")
+def test_the_gradient_of_the_kernel_is_that_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_aten_backward", None)
+    compared("same", LENGTHS["several"], "float32")
+    # So far apart are the taps that the kernel refuses, and oneDNN steps in.
+    monkeypatch.setitem(KINDS, "far", {"size": 3, "dilation": 600, "padding": "same"})
+    with pytest.raises(TypeError, match="not callable"):
+        compared("far", LENGTHS["one"], "float32")
+    monkeypatch.undo()
+    monkeypatch.setitem(KINDS, "far", {"size": 3, "dilation": 600, "padding": "same"})
+    compared("far", LENGTHS["one"], "float32")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_any_number_of_threads(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for kind in KINDS:
+            compared(kind, LENGTHS["several"], "float32")
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_two_threads_at_once() -> None:
