@@ -17,6 +17,12 @@ from tests.tolerances import GRADIENTS, VALUES
 torch = pytest.importorskip("torch")
 convolution = pytest.importorskip("padless.backends.torch.convolution")
 
+
+@pytest.fixture(autouse=True)
+def _small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_LEAST_OPERATIONS", 0)
+
+
 Host = np.ndarray[Any, Any]
 LENGTHS: dict[str, list[int]] = {
     "several": [301, 0, 17, 1, 655, 2, 0, 404],
@@ -24,6 +30,7 @@ LENGTHS: dict[str, list[int]] = {
     "a giant among dwarfs": [3, 1, 1201, 2, 4],
     "short": [5, 0, 3],
     "empty at both ends": [0, 0, 130, 0],
+    "enough for two threads": [3000, 0, 2500, 611],
 }
 KINDS: dict[str, dict[str, Any]] = {
     "same": {"size": 5, "padding": "same"},
@@ -110,6 +117,12 @@ def test_holes_are_zeros(kind: str) -> None:
 @every_kind
 def test_double_precision(kind: str) -> None:
     compared(kind, LENGTHS["several"], "float64")
+
+
+@every_kind
+def test_few_operations(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "_LEAST_OPERATIONS", 1 << 40)
+    compared(kind, LENGTHS["several"], "float32")
 
 
 @every_kind
@@ -225,7 +238,7 @@ def test_any_number_of_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     try:
         for kind in KINDS:
-            compared(kind, LENGTHS["several"], "float32")
+            compared(kind, LENGTHS["enough for two threads"], "float32")
     finally:
         torch.set_num_threads(before)
 

@@ -2,24 +2,48 @@
 
 #include "vectors.h"
 
+/* Of one row, steps begin to end, BESIDE vectors of features: as below. */
+#define BESIDE 4
+
+static void row_max_tile(const float *x, int64_t begin, int64_t end, int64_t width, float *largest, float *ties) {
+    const vec one = every(1.0f);
+    vec most[BESIDE], count[BESIDE];
+    for (int w = 0; w < BESIDE; w++) {
+        most[w] = load(x + begin * width + w * LANES);
+        count[w] = one;
+    }
+    for (int64_t step = begin + 1; step < end; step++) {
+        for (int w = 0; w < BESIDE; w++) {
+            vec value = load(x + step * width + w * LANES);
+            ivec larger = (value > most[w]) | (value != value);
+            count[w] = choose(larger, one, choose(value == most[w], count[w] + one, count[w]));
+            most[w] = choose(larger, value, most[w]);
+        }
+    }
+    for (int w = 0; w < BESIDE; w++) {
+        store(largest + w * LANES, most[w]);
+        store(ties + w * LANES, count[w]);
+    }
+}
+
 /* x (N, width), splits (nrows + 1). For features first to last of every row: the largest number, and how many steps
    reach it; 0 and 1 for an empty row. NaN is larger than any number. */
 EXPORT int NAME(row_max)(const float *x, const int64_t *splits, float *largest, float *ties, int64_t nrows,
                          int64_t width, int64_t first, int64_t last) {
     for (int64_t row = 0; row < nrows; row++) {
         float *most = largest + row * width, *count = ties + row * width;
-        int64_t begin = splits[row], end = splits[row + 1];
-        for (int64_t at = first; at < last; at++) {
+        int64_t begin = splits[row], end = splits[row + 1], at = first;
+        for (; begin < end && at + BESIDE * LANES <= last; at += BESIDE * LANES) {
+            row_max_tile(x + at, begin, end, width, most + at, count + at);
+        }
+        for (; at < last; at++) {
             most[at] = begin < end ? x[begin * width + at] : 0.0f;
             count[at] = 1.0f;
-        }
-        for (int64_t step = begin + 1; step < end; step++) {
-            const float *here = x + step * width;
-            for (int64_t at = first; at < last; at++) {
-                float value = here[at], before = most[at];
-                int larger = value > before || value != value;
-                count[at] = larger ? 1.0f : value == before ? count[at] + 1.0f : count[at];
-                most[at] = larger ? value : before;
+            for (int64_t step = begin + 1; step < end; step++) {
+                float value = x[step * width + at];
+                int larger = value > most[at] || value != value;
+                count[at] = larger ? 1.0f : value == most[at] ? count[at] + 1.0f : count[at];
+                most[at] = larger ? value : most[at];
             }
         }
     }

@@ -10,7 +10,6 @@ through torch's own BLAS reached 204, 190 and 186. The gradient of the kernel ha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +22,7 @@ from padless.backends.base import Backend
 from padless.backends.numpy import same_padding
 from padless.backends.torch.threads import share
 from padless.lengths import Transposed, Window
-from padless.rows import RowPartition
+from padless.rows import Int, RowPartition
 
 if TYPE_CHECKING:
     from padless.backends.torch import TorchBackend
@@ -41,6 +40,8 @@ _THIN_BLOCK = 512
 # Below so many features gathering them is cheap; by the products of torch's BLAS also the next, which are thin there.
 _LEAST_FEATURES = 4
 _LEAST_FEATURES_OF_BLAS = 16
+# Floating-point operations from which on oneDNN is faster: its calls, which lay out the kernel, take longer to begin.
+_LEAST_OPERATIONS = 8_000_000
 # Of the kernel in C for the gradient of the kernel: windows at a time, features and filters of a tile at most.
 _STEPS, _ACROSS, _WIDTH = 128, 8, 32
 # So many slots for each output, the buffer is mostly zeros, and gathering what windows see is faster.
@@ -61,60 +62,82 @@ class Spread(NamedTuple):
     zeros: Tensor
 
     @classmethod
-    def of(cls, source: Tensor) -> Spread:
+    def of(cls, backend: TorchBackend, source: Int) -> Spread:
         """Give the spread of a source."""
-        return cls(source, source.clamp(min=0), (source < 0).nonzero()[:, 0])
+        moved = backend.asarray
+        return cls(moved(source), moved(np.maximum(source, 0)), moved(np.flatnonzero(source < 0)))
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, D) to (slots, D); in half the time of adding into zeros."""
         return x.index_select(0, self.taken).index_fill_(0, self.zeros, 0)
 
 
-@dataclass(frozen=True)
 class Plan:
-    """Where steps stand in the buffer.
+    """Where steps stand in the buffer. What only gradients need is made when it is first asked for.
+
+    A row begins where a window does, at a multiple of the stride. One run of zeros serves the end of a row and the
+    start of the next.
 
     Attributes:
         window: size, stride, dilation.
         outputs: windows in the buffer.
+        piece: windows in one piece for the gradient of the kernel by oneDNN.
         buffer: packed steps to slots, `outputs` windows of them.
-        gradients: packed outputs to windows, with a span of zeros less one on both sides.
-        inward: (N,) slot of each step, 0 where no window sees it.
-        unseen: the steps that no window sees.
         outward: (M,) window of each output step.
     """
 
-    window: Window
-    outputs: int
-    buffer: Spread
-    gradients: Spread
-    inward: Tensor
-    unseen: Tensor
-    outward: Tensor
+    def __init__(self, backend: TorchBackend, rows: RowPartition, window: Window) -> None:
+        self.window, self._backend = window, backend
+        made = rows.derived(window)
+        span, stride = window.span, window.stride
+        extents, counts = rows.extents, made.extents
+        before, full = window.margins(extents), counts > 0
+        shared = int(before[full].min(initial=span))
+        wide = np.maximum(before + extents, (counts - 1) * stride + span - shared)
+        wide = np.where(full, -(-wide // stride) * stride, 0)
+        bases = np.cumsum(wide) - wide
+        inward = np.where(full[rows.value_rowids], (bases + before)[rows.value_rowids] + rows.positions, -1)
+        self._outward = (bases // stride)[made.value_rowids] + made.positions
+        outputs = int(self._outward[-1]) + 1
+        self.piece = _PIECE if outputs >= 8 * _PIECE else _SHORT_PIECE
+        self.outputs = -(-outputs // self.piece) * self.piece
+        self._source = np.full((self.outputs - 1) * stride + span, -1)
+        # What no window reaches at the end may not have a slot.
+        self._seen = (inward >= 0) & (inward < len(self._source))
+        self._source[inward[self._seen]] = np.flatnonzero(self._seen)
+        self._inward = inward
+        self.buffer, self.outward = Spread.of(backend, self._source), backend.asarray(self._outward)
 
-    @property
-    def piece(self) -> int:
-        """Outputs in one piece for the gradient of the kernel by oneDNN."""
-        return _piece(self.outputs)
+    @cached_property
+    def gradients(self) -> Spread:
+        """Packed outputs to windows, with a span of zeros less one on both sides."""
+        between = self.window.span - 1
+        source = np.full(self.outputs + 2 * between, -1)
+        source[self._outward + between] = np.arange(len(self._outward))
+        return Spread.of(self._backend, source)
 
     @cached_property
     def pieces(self) -> Spread:
         """Packed steps to slots of one piece behind the other, each with all that its windows see."""
-        size, step = (self.piece - 1) * self.window.stride + self.window.span, self.piece * self.window.stride
-        return Spread.of(self.buffer.source.unfold(0, size, step).reshape(-1))
+        stride = self.window.stride
+        starts = np.arange(0, self.outputs, self.piece)[:, None] * stride
+        source = self._source[starts + np.arange((self.piece - 1) * stride + self.window.span)]
+        return Spread.of(self._backend, source.reshape(-1))
+
+    @cached_property
+    def _inwards(self) -> tuple[Tensor, Tensor]:
+        moved = self._backend.asarray
+        return moved(np.where(self._seen, self._inward, 0)), moved(np.flatnonzero(~self._seen))
 
     def windows(self, by_y: Tensor) -> Tensor:
         """What `gradients` gives, without the zeros on both sides."""
         return by_y[self.window.span - 1 :][: self.outputs]
 
     def steps(self, buffer: Tensor) -> Tensor:
-        """(slots, D) to (N, D)."""
-        x = buffer.index_select(0, self.inward)
-        return x.index_fill_(0, self.unseen, 0) if len(self.unseen) else x
-
-
-def _piece(outputs: int) -> int:
-    return _PIECE if outputs >= 8 * _PIECE else _SHORT_PIECE
+        """(slots, D) to (N, D); zeros for steps that no window sees."""
+        inward, unseen = self._inwards
+        x = buffer.index_select(0, inward)
+        return x.index_fill_(0, unseen, 0) if len(unseen) else x
 
 
 def plan(backend: TorchBackend, rows: RowPartition, window: Window) -> Plan:
@@ -128,48 +151,9 @@ def plan(backend: TorchBackend, rows: RowPartition, window: Window) -> Plan:
     Returns:
         The plan.
     """
-
-    def make() -> Plan:
-        made = rows.derived(window)
-        inward, outward = _places(rows, made, window)
-        outputs = int(outward.max()) + 1
-        outputs = -(-outputs // _piece(outputs)) * _piece(outputs)
-        between = window.span - 1
-        buffer = np.full((outputs - 1) * window.stride + window.span, -1)
-        # What no window reaches at the end may not have a slot.
-        seen = (inward >= 0) & (inward < len(buffer))
-        buffer[inward[seen]] = np.nonzero(seen)[0]
-        gradients = np.full(outputs + 2 * between, -1)
-        gradients[outward + between] = np.arange(len(outward))
-        return Plan(
-            window,
-            outputs,
-            Spread.of(backend.asarray(buffer)),
-            Spread.of(backend.asarray(gradients)),
-            backend.asarray(np.where(seen, inward, 0)),
-            backend.asarray(np.nonzero(~seen)[0]),
-            backend.asarray(outward),
-        )
-
-    found: Plan = rows.moved((backend.name, str(backend.device), "convolution", window), make)
+    key = (backend.name, str(backend.device), "convolution", window)
+    found: Plan = rows.moved(key, lambda: Plan(backend, rows, window))
     return found
-
-
-def _places(rows: RowPartition, made: RowPartition, window: Window) -> tuple[np.ndarray[Any, Any], ...]:
-    """(N,) the slot of each step, -1 in rows into which no window fits, and (M,) the window of each output step.
-
-    A row begins where a window does, at a multiple of the stride. One run of zeros serves the end of a row and the
-    start of the next.
-    """
-    span, stride = window.span, window.stride
-    extents, counts = rows.extents, made.extents
-    before, full = window.margins(extents), counts > 0
-    shared = int(before[full].min(initial=span))
-    wide = np.maximum(before + extents, (counts - 1) * stride + span - shared)
-    wide = np.where(full, -(-wide // stride) * stride, 0)
-    bases = np.cumsum(wide) - wide
-    inward = np.where(full[rows.value_rowids], (bases + before)[rows.value_rowids] + rows.positions, -1)
-    return inward, (bases // stride)[made.value_rowids] + made.positions
 
 
 def convolve(
@@ -223,7 +207,8 @@ def convolve(
 
 
 def _by_onednn(x: Tensor, kernel: Tensor) -> bool:
-    return _ONEDNN and x.device.type == "cpu" and x.dtype == kernel.dtype == torch.float32
+    large = 2 * x.shape[0] * kernel.numel() >= _LEAST_OPERATIONS
+    return _ONEDNN and large and x.device.type == "cpu" and x.dtype == kernel.dtype == torch.float32
 
 
 class _Convolution(torch.autograd.Function):
@@ -296,7 +281,7 @@ def _spread_gradient(by_y: Tensor, relu: Tensor | None, layout: Plan, summed: bo
         to = sums[part].data_ptr() if summed else None
         kernel(given.data_ptr(), above, source.data_ptr(), spread.data_ptr(), to, first, last, width)
 
-    share(some)
+    share(some, alone=spread.numel() < 100_000)
     return spread, sums[:, 0].sum(0) if summed else None
 
 
@@ -369,7 +354,7 @@ def _native_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> 
         arrays = (t.data_ptr() for t in (x, source, by_y, found, scratch[part]))
         codes.append(function(*arrays, *sizes, part, parts))
 
-    share(some)
+    share(some, alone=layout.outputs * kernel.numel() < 10_000_000)
     return None if any(codes) else found[:, :features, :filters].contiguous()
 
 

@@ -101,4 +101,4 @@ def _run(name: str, arrays: list[Tensor], largest: Tensor) -> None:
         first, last = (min(tiles * at // parts * _PART, width) for at in (part, part + 1))
         kernel(*pointers, nrows, width, first, last)
 
-    share(some)
+    share(some, alone=arrays[0].numel() < 100_000)

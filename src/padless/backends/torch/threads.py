@@ -53,25 +53,50 @@ class _Workers:
 workers = _Workers()
 
 
-_Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+class _Shared:
+    """Work of a team: what to do, and what went wrong."""
+
+    def __init__(self, work: Callable[[int, int], Any]) -> None:
+        self.work = work
+        self.errors: list[BaseException] = []
+
+
+class _Team:
+    """Of torch's OpenMP: what starts a team of threads, and what says which thread of how many one is."""
+
+    def __init__(self, path: Path) -> None:
+        task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        self._start: Any = ctypes.CDLL(str(path)).GOMP_parallel
+        self._start.argtypes, self._start.restype = [task, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+        # Calls so short that letting go of Python's lock would take longer.
+        own = ctypes.PyDLL(str(path))
+        self._number, self._count = own.omp_get_thread_num, own.omp_get_num_threads
+        self._task = task(self._one)
+
+    def _one(self, address: int) -> None:
+        shared: _Shared = ctypes.cast(address, ctypes.py_object).value
+        try:
+            shared.work(self._number(), self._count())
+        except BaseException as error:  # it must not go through C
+            shared.errors.append(error)
+
+    def run(self, work: Callable[[int, int], Any], threads: int) -> None:
+        shared = _Shared(work)
+        self._start(self._task, id(shared), threads, 0)
+        if shared.errors:
+            raise shared.errors[0]
 
 
 @cache
-def _team() -> tuple[Any, Any, Any] | None:
-    """Of torch's OpenMP: what starts a team of threads, and what says which thread of how many one is."""
+def _team() -> _Team | None:
     found = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*"))
-    if len(found) != 1:
-        return None
     try:
-        start: Any = ctypes.CDLL(str(found[0])).GOMP_parallel
-        own = ctypes.PyDLL(str(found[0]))
-        start.argtypes, start.restype = [_Task, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
-        return start, own.omp_get_thread_num, own.omp_get_num_threads
+        return _Team(found[0]) if len(found) == 1 else None
     except (OSError, AttributeError):
         return None
 
 
-def share(work: Callable[[int, int], Any]) -> None:
+def share(work: Callable[[int, int], Any], alone: bool = False) -> None:
     """Run short work in native code on all of torch's threads.
 
     They are torch's own where it comes with GNU's OpenMP: for some milliseconds after each of torch's operations they
@@ -79,23 +104,13 @@ def share(work: Callable[[int, int], Any]) -> None:
 
     Args:
         work: work(part, parts) does one of equal parts; called once for each.
+        alone: whether this thread does it all, because it takes no longer than sharing: some 50 microseconds.
     """
-    threads = torch.get_num_threads()
+    threads = 1 if alone else torch.get_num_threads()
     team = _team() if threads > 1 else None
     if threads == 1:
         work(0, 1)
     elif team is None:
         workers.map(work, range(threads), [threads] * threads)
     else:
-        start, number, count = team
-        errors: list[BaseException] = []
-
-        def task(_: Any) -> None:
-            try:
-                work(number(), count())
-            except BaseException as error:  # it must not go through C
-                errors.append(error)
-
-        start(_Task(task), None, threads, 0)
-        if errors:
-            raise errors[0]
+        team.run(work, threads)
