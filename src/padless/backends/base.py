@@ -240,6 +240,25 @@ class Backend(ABC):
         alive = xp.reshape(self.index(rows, "row_lengths") > 0, (rows.nrows, *(1 for _ in shape[1:])))
         return xp.where(alive, largest, xp.zeros_like(largest))
 
+    def window_max(self, values: Array, rows: RowPartition, window: Window) -> Array:
+        """Largest step that each window sees, feature by feature.
+
+        Args:
+            values: (N, ...) floats.
+            rows: their partition.
+            window: size, stride, dilation and padding.
+
+        Returns:
+            (M, ...), with M of `rows.derived(window)`; 0 where a window sees nothing but holes.
+        """
+        xp = self.xp
+        index = self.index(rows, "taps", window)
+        y = xp.max(self.take_or(values, index, -xp.inf), axis=1)
+        if not rows.has_holes:
+            return y
+        seen = xp.any(index < rows.nvals, axis=1)
+        return xp.where(xp.reshape(seen, (seen.shape[0], *(1 for _ in y.shape[1:]))), y, xp.zeros_like(y))
+
     def take_or(self, values: Array, index: Array, fill: float | int) -> Array:
         """values[index] for an int index of any shape, `fill` where the index is N (one past the end)."""
         xp = self.xp

@@ -64,3 +64,61 @@ EXPORT int NAME(row_max_gradient)(const float *x, const int64_t *splits, const f
     }
     return 0;
 }
+
+/* The step under each of the taps of a window: (windows, taps), `count` where a tap sees nothing. x (count, width). For
+   features first to last of every window: the largest number, 0 where it sees nothing, and how many taps see it. */
+EXPORT int NAME(window_max)(const float *x, const int64_t *steps, float *largest, float *ties, int64_t windows,
+                            int64_t taps, int64_t count, int64_t width, int64_t first, int64_t last) {
+    const vec one = every(1.0f), lowest = every(-__builtin_inff());
+    for (int64_t window = 0; window < windows; window++) {
+        const int64_t *under = steps + window * taps;
+        int64_t at = first, seen = 0;
+        for (int64_t tap = 0; tap < taps; tap++) {
+            seen += under[tap] < count;
+        }
+        for (; at < last; at += LANES) {
+            vec most = lowest, reached = every(0.0f), value = most;
+            size_t size = (size_t)(last - at < LANES ? last - at : LANES) * sizeof(float);
+            for (int64_t tap = 0; tap < taps; tap++) {
+                if (under[tap] < count) {
+                    const float *here = x + under[tap] * width + at;
+                    if (size == sizeof value) {
+                        value = load(here);
+                    } else {
+                        memcpy(&value, here, size);
+                    }
+                    ivec larger = (value > most) | (value != value);
+                    reached = choose(larger, one, choose(value == most, reached + one, reached));
+                    most = choose(larger, value, most);
+                }
+            }
+            most = seen ? most : every(0.0f);
+            reached = seen ? reached : one;
+            if (size == sizeof value) {
+                store(largest + window * width + at, most);
+                store(ties + window * width + at, reached);
+            } else {
+                memcpy(largest + window * width + at, &most, size);
+                memcpy(ties + window * width + at, &reached, size);
+            }
+        }
+    }
+    return 0;
+}
+
+/* What comes back by `largest` (windows, width), shared equally among the taps that see it: added to out, which is 0 at
+   first. */
+EXPORT int NAME(window_max_gradient)(const float *x, const int64_t *steps, const float *largest, const float *ties,
+                                     const float *given, float *restrict out, int64_t windows, int64_t taps,
+                                     int64_t count, int64_t width, int64_t first, int64_t last) {
+    for (int64_t window = 0; window < windows; window++) {
+        const float *most = largest + window * width, *reached = ties + window * width, *whole = given + window * width;
+        for (int64_t tap = 0; tap < taps; tap++) {
+            int64_t step = steps[window * taps + tap];
+            for (int64_t at = first; step < count && at < last; at++) {
+                out[step * width + at] += x[step * width + at] == most[at] ? whole[at] / reached[at] : 0.0f;
+            }
+        }
+    }
+    return 0;
+}

@@ -145,6 +145,10 @@ class TorchBackend(Backend):
             return values.new_zeros(shape)
         return pooling.segment_max(self, values.reshape(rows.nvals, -1), rows).reshape(shape)
 
+    def window_max(self, values: Array, rows: RowPartition, window: Window) -> Array:
+        found = pooling.window_max(self, values, rows, window)
+        return super().window_max(values, rows, window) if found is None else found
+
     def recur(
         self,
         cell: Cell,

@@ -1,13 +1,16 @@
-"""The largest step of each row, for PyTorch."""
+"""The largest step of each row and of each window, for PyTorch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from padless import native
+from padless.backends.base import Backend
 from padless.backends.torch.threads import share
+from padless.lengths import Window
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -30,13 +33,30 @@ def segment_max(backend: TorchBackend, values: Tensor, rows: RowPartition) -> Te
     Returns:
         (B, D); 0 for an empty row.
     """
-    found = native.available() and values.device.type == "cpu" and values.dtype == torch.float32
-    if not found:
+    if not _by_native(values):
         largest: Tensor = _SegmentMax.apply(values, backend.index(rows, "value_rowids"), rows.nrows)  # type: ignore[no-untyped-call]
         return largest
     splits, rowids = backend.index(rows, "row_splits"), backend.index(rows, "value_rowids")
     native_largest: Tensor = _NativeSegmentMax.apply(values, splits, rowids)  # type: ignore[no-untyped-call]
     return native_largest
+
+
+def _by_native(values: Tensor) -> bool:
+    return native.available() and values.device.type == "cpu" and values.dtype == torch.float32
+
+
+def window_max(backend: TorchBackend, values: Tensor, rows: RowPartition, window: Window) -> Tensor | None:
+    """As `Backend.window_max`, in C; None where that is not to be had."""
+    if not _by_native(values) or not values.numel() or not rows.derived(window).nvals:
+        return None
+
+    def again(values: Tensor) -> Tensor:
+        y: Tensor = Backend.window_max(backend, values, rows, window)
+        return y
+
+    flat = values.reshape(rows.nvals, -1)
+    y: Tensor = _NativeWindowMax.apply(flat, backend.index(rows, "taps", window), again)  # type: ignore[no-untyped-call]
+    return y.reshape((y.shape[0], *values.shape[1:]))
 
 
 def _shared(values: Tensor, rowids: Tensor, largest: Tensor, by_largest: Tensor) -> Tensor:
@@ -74,7 +94,7 @@ class _NativeSegmentMax(torch.autograd.Function):
         values = values.contiguous()
         largest = values.new_empty((len(splits) - 1, values.shape[1]))
         ties = torch.empty_like(largest)
-        _run("row_max", [values, splits, largest, ties], largest)
+        _run("row_max", [values, splits, largest, ties], len(largest))
         ctx.save_for_backward(values, splits, rowids, largest, ties)
         return largest
 
@@ -85,20 +105,47 @@ class _NativeSegmentMax(torch.autograd.Function):
         if torch.is_grad_enabled():
             return _shared(values, rowids, largest, grads[0]), None, None
         by_values = torch.empty_like(values)
-        _run("row_max_gradient", [values, splits, largest, ties, grads[0].contiguous(), by_values], largest)
+        arrays = [values, splits, largest, ties, grads[0].contiguous(), by_values]
+        _run("row_max_gradient", arrays, len(largest))
         return by_values, None, None
 
 
-def _run(name: str, arrays: list[Tensor], largest: Tensor) -> None:
-    """Run a kernel; every thread takes some of the features of all rows."""
-    kernel = native.find(name, "p" * len(arrays) + "nnnn")
+class _NativeWindowMax(torch.autograd.Function):
+    """In C: 12,000 x 128 in windows of 2 with gradient in 0.9 ms on two cores, where torch's operations take 3.5."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, taps: Tensor, again: Callable[[Tensor], Tensor]) -> Tensor:
+        """(N, D) and (M, K) to (M, D)."""
+        values = values.contiguous()
+        largest = values.new_empty((taps.shape[0], values.shape[1]))
+        ties = torch.empty_like(largest)
+        _run("window_max", [values, taps, largest, ties], *taps.shape, len(values))
+        ctx.save_for_backward(values, taps, largest, ties)
+        ctx.again = again
+        return largest
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        """(M, D) to (N, D)."""
+        values, taps, largest, ties = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *torch.autograd.grad(ctx.again(values), values, grads[0], create_graph=True), None, None
+        by_values = torch.zeros_like(values)
+        arrays = [values, taps, largest, ties, grads[0].contiguous(), by_values]
+        _run("window_max_gradient", arrays, *taps.shape, len(values))
+        return by_values, None, None
+
+
+def _run(name: str, arrays: list[Tensor], *sizes: int) -> None:
+    """Run a kernel; every thread takes some of the features, for which the kernel's last three arguments are."""
+    kernel = native.find(name, "p" * len(arrays) + "n" * (len(sizes) + 3))
     assert kernel is not None
-    nrows, width = largest.shape
+    width = arrays[0].shape[1]
     pointers = [array.data_ptr() for array in arrays]
 
     def some(part: int, parts: int) -> None:
         tiles = -(-width // _PART)
         first, last = (min(tiles * at // parts * _PART, width) for at in (part, part + 1))
-        kernel(*pointers, nrows, width, first, last)
+        kernel(*pointers, *sizes, width, first, last)
 
     share(some, alone=arrays[0].numel() < 100_000)
