@@ -43,6 +43,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "causal, stride": {"size": 4, "stride": 3, "padding": "causal", "features": 33},
     "groups": {"size": 3, "padding": "same", "features": 32, "filters": 8, "groups": 2},
     "groups, stride": {"size": 3, "stride": 2, "features": 32, "filters": 8, "groups": 2},
+    "groups of one filter": {"size": 3, "padding": "same", "features": 32, "filters": 8, "groups": 8},
     "each alone": {"size": 7, "padding": "same", "filters": 16, "groups": 16},
     "each alone, several": {"size": 3, "dilation": 2, "filters": 32, "groups": 16},
     "each alone, stride": {"size": 3, "stride": 2, "padding": "same", "features": 3, "filters": 3, "groups": 3},

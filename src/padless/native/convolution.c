@@ -141,3 +141,44 @@ EXPORT int NAME(kernel_gradient)(const float *x, const int64_t *source, const fl
     }
     return 0;
 }
+
+/* The same where features do not meet: (taps, features) of out, for features first to last. */
+EXPORT int NAME(each_gradient)(const float *x, const int64_t *source, const float *gradients, float *out,
+                               int64_t windows, int64_t features, int64_t taps, int64_t stride, int64_t dilation,
+                               int64_t first, int64_t last) {
+    for (int64_t tap = 0; tap < taps && first < last; tap++) {
+        memset(out + tap * features + first, 0, (size_t)(last - first) * sizeof(float));
+    }
+    for (int64_t from = 0; from < windows; from += STEPS) {
+        int64_t to = windows - from < STEPS ? windows : from + STEPS;
+        for (int64_t at = first; at < last; at += LANES) {
+            size_t size = (size_t)(last - at < LANES ? last - at : LANES) * sizeof(float);
+            for (int64_t tap = 0; tap < taps; tap++) {
+                vec sum = every(0.0f), seen = sum, given = sum;
+                for (int64_t window = from; window < to; window++) {
+                    int64_t step = source[window * stride + tap * dilation];
+                    if (step < 0) {
+                        continue;
+                    }
+                    if (size == sizeof sum) {
+                        seen = load(x + step * features + at);
+                        given = load(gradients + window * features + at);
+                    } else {
+                        memcpy(&seen, x + step * features + at, size);
+                        memcpy(&given, gradients + window * features + at, size);
+                    }
+                    sum += seen * given;
+                }
+                float *place = out + tap * features + at;
+                if (size == sizeof sum) {
+                    store(place, load(place) + sum);
+                } else {
+                    memcpy(&seen, place, size);
+                    sum += seen;
+                    memcpy(place, &sum, size);
+                }
+            }
+        }
+    }
+    return 0;
+}

@@ -246,13 +246,27 @@ class _Convolution(torch.autograd.Function):
             found = iter(torch.autograd.grad(ctx.again(x, kernel, bias), asked, grads[0], create_graph=True))
             return *(next(found) if want else None for want in wanted), None, None, None, None
         spread, by_bias = _spread_gradient(grads[0], outputs[0] if outputs else None, ctx.layout, wanted[2])
-        fast = _by_onednn(x, kernel)
-        to_x = _onednn_to_x if fast else _taps_to_x
-        # oneDNN takes features that do not meet for groups of sixteen here, and computes sixteen times as much.
-        to_kernel = _onednn_to_kernel if fast and ctx.groups < kernel.shape[2] else _taps_to_kernel
+        to_x = _onednn_to_x if _by_onednn(x, kernel) else _taps_to_x
         by_x = to_x(spread, kernel, ctx.layout, ctx.groups) if wanted[0] else None
-        by_kernel = to_kernel(x, spread, kernel, ctx.layout, ctx.groups) if wanted[1] else None
+        by_kernel = _to_kernel(x, spread, kernel, ctx.layout, ctx.groups) if wanted[1] else None
         return by_x, by_kernel, by_bias, None, None, None, None
+
+
+def _each(kernel: Tensor, groups: int) -> bool:
+    """Whether every feature is convolved alone."""
+    return groups > 1 and kernel.shape[1] == 1
+
+
+def _to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
+    """(N, D) and (outputs with zeros on both sides, filters) to (K, D / groups, filters)."""
+    each, fast, found = _each(kernel, groups), _by_onednn(x, kernel), None
+    if fast and (each or groups == 1):
+        found = (_native_to_each if each else _native_to_kernel)(x, by_y, kernel, layout)
+    if found is None:
+        # oneDNN takes features that do not meet for groups of sixteen here, and computes sixteen times as much.
+        other = _onednn_to_kernel if fast and not each else _taps_to_kernel
+        found = other(x, by_y, kernel, layout, groups)
+    return found
 
 
 def _spread_gradient(by_y: Tensor, relu: Tensor | None, layout: Plan, summed: bool) -> tuple[Tensor, Tensor | None]:
@@ -313,7 +327,7 @@ def _onednn(buffer: Tensor, kernel: Tensor, bias: Tensor | None, layout: Plan, g
 def _onednn_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
     """(outputs with zeros on both sides, filters) to (N, D)."""
     window = layout.window
-    if window.stride == 1 and groups in (1, kernel.shape[2]):
+    if window.stride == 1 and (groups == 1 or _each(kernel, groups)):
         # The same convolution with the taps the other way round.
         flipped = _filters(kernel.flip(0) if groups > 1 else kernel.flip(0).transpose(1, 2))
         dilation = [1, window.dilation]
@@ -327,10 +341,7 @@ def _onednn_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Ten
 
 
 def _onednn_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
-    """(N, D) and (outputs with zeros on both sides, filters) to (K, D / groups, filters)."""
-    by_kernel = _native_to_kernel(x, by_y, kernel, layout) if groups == 1 else None
-    if by_kernel is not None:
-        return by_kernel
+    """As `_to_kernel`."""
     count = layout.outputs // layout.piece
     seen, by_y = _image(layout.pieces(x), count), _image(layout.windows(by_y), count)
     _, found, _ = _aten_backward(by_y, seen, kernel, layout, groups, (False, True))
@@ -338,7 +349,7 @@ def _onednn_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, gro
 
 
 def _native_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> Tensor | None:
-    """As `_onednn_to_kernel`, in C; None where that is not to be had, or has to fill up too much."""
+    """As `_to_kernel` with one group, in C; None where that is not to be had, or has to fill up too much."""
     function = native.find("kernel_gradient", "pppppnnnnnnnnnn")
     size, features, filters = kernel.shape
     if function is None or features < 8 or filters < 16:
@@ -356,6 +367,25 @@ def _native_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> 
 
     share(some, alone=layout.outputs * kernel.numel() < 10_000_000)
     return None if any(codes) else found[:, :features, :filters].contiguous()
+
+
+def _native_to_each(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> Tensor | None:
+    """As `_to_kernel` where every feature is alone, in C: 12,000 x 128 with 9 taps in 0.6 ms, tap by tap in 4."""
+    function = native.find("each_gradient", "ppppnnnnnnn")
+    if function is None:
+        return None
+    x, by_y, source = x.contiguous(), layout.windows(by_y), layout.buffer.source
+    size, _, features = kernel.shape
+    sizes = (layout.outputs, features, size, layout.window.stride, layout.window.dilation)
+    found = x.new_empty(kernel.shape)
+
+    def some(part: int, parts: int) -> None:
+        tiles = -(-features // _WIDTH)
+        first, last = (min(tiles * at // parts * _WIDTH, features) for at in (part, part + 1))
+        function(*(t.data_ptr() for t in (x, source, by_y, found)), *sizes, first, last)
+
+    share(some, alone=layout.outputs * kernel.numel() < 1_000_000)
+    return found
 
 
 def _aten_backward(
@@ -396,7 +426,7 @@ def _taps_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tenso
 
 
 def _taps_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
-    """As `_onednn_to_kernel`; groups is 1 or D."""
+    """As `_to_kernel`; groups is 1 or D."""
     by_y, buffer = layout.windows(by_y), layout.buffer(x)
     by_kernel = torch.zeros_like(kernel)
     block = _THIN_BLOCK if groups > 1 and x.device.type == "cpu" else layout.outputs
