@@ -20,6 +20,7 @@ from tests.tolerances import GRADIENTS
 torch = pytest.importorskip("torch")
 recurrent = pytest.importorskip("padless.backends.torch.recurrent")
 lstm = pytest.importorskip("padless.backends.torch.lstm")
+native_recurrent = pytest.importorskip("padless.backends.torch.native_recurrent")
 
 UNITS, FEATURES = 4, 3
 KINDS = ("lstm", "gru", "gru reset before", "simple_rnn")
@@ -113,15 +114,17 @@ def run(backend: Any, kind: str, rows: RowPartition, given_: dict[str, Any], rev
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("how", ["float32", "float32 by torch", "float64"])
 @given(lengths=strategies.lengths(), seed=strategies.seeds(), bias=st.booleans(), reverse=st.booleans())
-def test_kernels_equal_the_scan(
-    kind: str, dtype: str, lengths: list[int], seed: int, bias: bool, reverse: bool
-) -> None:
+def test_kernels_equal_the_scan(kind: str, how: str, lengths: list[int], seed: int, bias: bool, reverse: bool) -> None:
     rows = RowPartition.from_lengths(lengths)
+    dtype = how.split()[0]
     given_ = arrays(kind, rows.nrows, rows.nvals, bias, dtype, seed)
     backend = backends.get("torch")
-    fast = run(backend, kind, rows, given_, reverse, fast=True)
+    with pytest.MonkeyPatch.context() as patch:
+        if how != dtype:
+            patch.setattr(native_recurrent, "fits", lambda x: False)
+        fast = run(backend, kind, rows, given_, reverse, fast=True)
     slow = run(backend, kind, rows, given_, reverse, fast=False)
     for one, other in zip(fast, slow, strict=True):
         assert one.dtype == other.dtype == dtype
@@ -229,7 +232,7 @@ def test_each_device_has_its_kernel() -> None:
 
     assert [kernel(kind, "cuda") for kind in ("lstm", "gru", "simple_rnn")] == [recurrent._cudnn] * 3
     assert kernel("gru reset before", "cuda") is recurrent._loop
-    assert kernel("lstm", "cpu") is lstm.run
+    assert [kernel(kind, "cpu") for kind in KINDS] == [recurrent._cpu] * 4
     assert kernel("peephole", "cpu") is None
 
 
@@ -266,3 +269,114 @@ def test_threads_that_start_later_keep_the_number_that_the_user_chose() -> None:
     thread.start()
     thread.join()
     assert seen == [3]
+
+
+# ---- native code: sizes at which vectors, panels, blocks and chunks end
+
+NATIVE = pytest.mark.skipif(not native_recurrent.native.available(), reason="needs the native library")
+SHAPES = {
+    "one unit, one feature": (1, 1, [5, 0, 2, 9]),
+    "vectors that are not full": (33, 5, [3, 1, 40, 0, 7]),
+    "several panels": (64, 130, [20, 3, 11]),
+    "more rows than a chunk holds": (7, 3, [2] * 150 + [5] * 3),
+    "a giant among dwarfs": (20, 9, [700] + [2] * 70),
+    "every row alone in its step": (16, 16, [1] * 5 + [300]),
+}
+
+
+@NATIVE
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_native_code_at_all_sizes(kind: str, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    units, features, lengths = SHAPES[shape]
+    here = globals()
+    monkeypatch.setitem(here, "UNITS", units)
+    monkeypatch.setitem(here, "FEATURES", features)
+    monkeypatch.setattr(native_recurrent, "_WORTH", 1)
+    rows = RowPartition.from_lengths(lengths)
+    draw = arrays(kind, rows.nrows, rows.nvals, True, "float32", 6)
+    given_ = {name: a * np.float32(0.5 / (units if "kernel" in name else 1) ** 0.5) for name, a in draw.items()}
+    exact = {name: a.astype(np.float64) for name, a in given_.items()}
+    for reverse in (False, True):
+        fast = run(backends.get("torch"), kind, rows, given_, reverse, fast=True)
+        slow = run(backends.get("torch"), kind, rows, exact, reverse, fast=True)
+        for one, other in zip(fast, slow, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, np.abs(other).max()))
+
+
+@NATIVE
+@pytest.mark.parametrize("kind", KINDS)
+def test_native_code_with_no_gradient_by_the_input_or_the_outputs(kind: str) -> None:
+    rows = RowPartition.from_lengths([3, 0, 5])
+    a = {n: torch.from_numpy(v) for n, v in arrays(kind, 3, 8, True, "float32", 7).items()}
+    found = []
+    for asked in (True, False):
+        leaves = {n: v.clone().requires_grad_(asked or n != "x") for n, v in a.items()}
+        cell = Formula(kind, {n: leaves[n] for n in leaves if n.endswith(("kernel", "bias"))})
+        state = tuple(leaves[n] for n in ("h", "c") if n in leaves)
+        _y, final = backends.get("torch").recur(cell, leaves["x"], rows, state)
+        final[0].square().sum().backward()
+        assert (leaves["x"].grad is None) == (not asked)
+        found.append([leaves[n].grad for n in leaves if n != "x"])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@NATIVE
+@pytest.mark.parametrize("kind", KINDS)
+def test_native_code_takes_half_precision_and_views(kind: str) -> None:
+    rows = RowPartition.from_lengths([3, 0, 5])
+    a = {n: torch.from_numpy(v) for n, v in arrays(kind, 3, 8, True, "float32", 8).items()}
+    wide = torch.stack([a["x"], a["x"]], dim=2)
+    plain = run(backends.get("torch"), kind, rows, {n: v.numpy() for n, v in a.items()}, False, fast=True)
+    for x, tolerance in ((wide[:, :, 1], 1e-6), (a["x"].bfloat16(), 0.03)):
+        dtype = x.dtype
+        cell = Formula(kind, {n: a[n].to(dtype) for n in a if n.endswith(("kernel", "bias"))})
+        state = tuple(a[n].to(dtype) for n in ("h", "c") if n in a)
+        y, final = backends.get("torch").recur(cell, x, rows, state)
+        assert y.dtype == final[0].dtype == dtype
+        np.testing.assert_allclose(y.float().numpy(), plain[0], atol=tolerance)
+
+
+@NATIVE
+def test_second_derivatives_are_refused() -> None:
+    rows = RowPartition.from_lengths([3, 2])
+    a = {n: torch.from_numpy(v).requires_grad_() for n, v in arrays("lstm", 2, 5, True, "float32", 9).items()}
+    cell = Formula("lstm", {n: a[n] for n in a if n.endswith(("kernel", "bias"))})
+    y, _ = backends.get("torch").recur(cell, a["x"], rows, (a["h"], a["c"]))
+    (first,) = torch.autograd.grad(y.square().sum(), a["x"], create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
+@NATIVE
+@given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=40), count=st.integers(1, 5))
+def test_every_row_is_dealt_once_and_evenly(lengths: list[int], count: int) -> None:
+    dealt = native_recurrent.deal(np.array(lengths), count)
+    assert sorted(row for rows in dealt for row in rows) == list(range(len(lengths)))
+    for rows in dealt:
+        assert [lengths[row] for row in rows] == sorted((lengths[row] for row in rows), reverse=True)
+    steps = [sum(lengths[row] for row in rows) for rows in dealt]
+    assert max(steps) <= sum(lengths) / count + max(lengths) * 3 + 1
+
+
+@NATIVE
+@pytest.mark.usefixtures("three_threads")
+def test_many_threads_of_the_user_may_train_at_once() -> None:
+    rows = RowPartition.from_lengths([30, 20, 25])
+    given_ = arrays("gru", 3, 75, True, "float32", 10)
+    expected = run(backends.get("torch"), "gru", rows, given_, False, fast=True)
+    found: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(run(backends.get("torch"), "gru", rows, given_, False, fast=True)))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    for each in found:
+        for one, other in zip(each, expected, strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -3,9 +3,10 @@
 All work in time-major order: step 0 of all rows, step 1 of all rows, ..., longest row first. There the live rows of
 each time step are one dense block, and the time steps of equally many live rows a dense rectangle.
 
-LSTM is in a file of its own. For GRU and SimpleRNN PyTorch has no fast CPU kernel: they are a loop over time steps of
-in-place operations with a backward pass by hand, which keeps all products that do not depend on the next step out of
-the loop. On CUDA each is one cuDNN call.
+On the CPU, float32 goes to native code (`native_recurrent`), which asks for no other order. What is here, and LSTM in a
+file of its own, is for float64 and for installations without it: GRU and SimpleRNN, for which PyTorch has no fast CPU
+kernel, are a loop over time steps of in-place operations with a backward pass by hand, which keeps all products that do
+not depend on the next step out of the loop. On CUDA each is one cuDNN call.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from padless.backends.base import Cell
-from padless.backends.torch import lstm
+from padless.backends.torch import lstm, native_recurrent
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -108,7 +109,16 @@ def kernel_for(cell: Cell, device: str) -> Callable[..., Result] | None:
         # cuDNN's GRU resets after the product, as Keras's default does; for the other there is the loop.
         if cell.kind in _GATES and (cell.kind != "gru" or getattr(cell, "reset_after", True)):
             return _cudnn
+    if device == "cpu":
+        return _cpu if cell.kind in _GATES else None
     return {"lstm": lstm.run, "gru": _loop, "simple_rnn": _loop}.get(cell.kind)
+
+
+def _cpu(backend: TorchBackend, cell: Cell, x: Tensor, rows: RowPartition, state: State, reverse: bool) -> Result:
+    """Native code where there is any for these numbers; else torch's own operations."""
+    if native_recurrent.fits(x):
+        return native_recurrent.run(backend, cell, x, rows, state, reverse)
+    return (lstm.run if cell.kind == "lstm" else _loop)(backend, cell, x, rows, state, reverse)
 
 
 _VF: Any = torch._VF
