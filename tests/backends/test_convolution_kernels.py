@@ -24,6 +24,7 @@ def _small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 Host = np.ndarray[Any, Any]
+ON_CPU = str(backends.get("torch").device) == "cpu"
 LENGTHS: dict[str, list[int]] = {
     "several": [301, 0, 17, 1, 655, 2, 0, 404],
     "one": [1037],
@@ -64,10 +65,14 @@ def prepared(kind: str, lengths: list[int], holes: bool = False) -> tuple[list[H
     return inputs, rows, options
 
 
+def tensor(x: Host, dtype: str = "float32") -> Any:
+    return backends.get("torch").asarray(x, dtype)
+
+
 def weights_of(y: Any) -> Any:
     """Numbers, such that the gradients of the kernel are about as large as one."""
     drawn = np.random.default_rng(1).normal(size=tuple(y.shape)) / np.sqrt(max(len(y), 1))
-    return torch.from_numpy(drawn).to(y.dtype)
+    return tensor(drawn).to(y.dtype)
 
 
 def convolved(
@@ -79,10 +84,10 @@ def convolved(
     relu: bool = True,
 ) -> list[Host]:
     """Outputs and the gradients of steps, kernel and bias."""
-    tensors = [torch.from_numpy(x).to(getattr(torch, dtype)).requires_grad_() for x in inputs]
+    tensors = [tensor(x, dtype).requires_grad_() for x in inputs]
     y, _ = convolve(tensors[0], rows, tensors[1], **options, bias=tensors[2], relu=relu)
     found = torch.autograd.grad((y * weights_of(y)).sum(), tensors)
-    return [t.detach().to(torch.float64).numpy() for t in (y, *found)]
+    return [t.detach().to(torch.float64).cpu().numpy() for t in (y, *found)]
 
 
 def by_default(*args: Any, **options: Any) -> Any:
@@ -155,14 +160,14 @@ def test_the_kernel_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_row_alone_is_the_row_in_a_batch(kind: str) -> None:
     (x, kernel, bias), rows, options = prepared(kind, LENGTHS["several"])
     backend = backends.get("torch")
-    kernel, bias = (torch.from_numpy(a).float() for a in (kernel, bias))
-    together, made = backend.convolve(torch.from_numpy(x).float(), rows, kernel, **options, bias=bias)
+    kernel, bias = (tensor(a) for a in (kernel, bias))
+    together, made = backend.convolve(tensor(x), rows, kernel, **options, bias=bias)
     for row in np.nonzero(made.row_lengths)[0]:
         own = slice(rows.row_splits[row], rows.row_splits[row + 1])
         one = RowPartition.from_lengths([own.stop - own.start])
-        alone, _ = backend.convolve(torch.from_numpy(x[own]).float(), one, kernel, **options, bias=bias)
+        alone, _ = backend.convolve(tensor(x[own]), one, kernel, **options, bias=bias)
         at = slice(made.row_splits[row], made.row_splits[row + 1])
-        np.testing.assert_allclose(together[at].numpy(), alone.numpy(), **VALUES)
+        np.testing.assert_allclose(together[at].cpu().numpy(), alone.cpu().numpy(), **VALUES)
 
 
 @every_kind
@@ -170,9 +175,9 @@ def test_a_row_alone_is_the_row_in_a_batch(kind: str) -> None:
 def test_poison_stays_in_its_row(kind: str, poison: float) -> None:
     (x, *weights), rows, options = prepared(kind, LENGTHS["several"])
     backend = backends.get("torch")
-    kernel, bias = (torch.from_numpy(a).float() for a in weights)
+    kernel, bias = (tensor(a) for a in weights)
     x[rows.row_splits[4] : rows.row_splits[5]] = poison
-    values = torch.from_numpy(x).float().requires_grad_()
+    values = tensor(x).requires_grad_()
     y, made = backend.convolve(values, rows, kernel, **options, bias=bias)
     bad = np.repeat(np.arange(len(rows.row_lengths)) == 4, made.row_lengths)
     assert y[~bad].isfinite().all()
@@ -186,7 +191,7 @@ def test_poison_stays_in_its_row(kind: str, poison: float) -> None:
 def test_relu_keeps_nan() -> None:
     (x, kernel, _), rows, options = prepared("same", LENGTHS["one"])
     x[500] = np.nan
-    values, kernel = (torch.from_numpy(a).float() for a in (x, kernel))
+    values, kernel = (tensor(a) for a in (x, kernel))
     y, _ = backends.get("torch").convolve(values, rows, kernel, **options, relu=True)
     assert y[498:503].isnan().all()
     assert (y[:498] >= 0).all()
@@ -198,11 +203,11 @@ def test_only_the_gradients_that_are_wanted(kind: str) -> None:
     backend = backends.get("torch")
     whole = convolved(backend.convolve, inputs, rows, options, "float32")[1:]
     for at in range(3):
-        tensors = [torch.from_numpy(a).float() for a in inputs]
+        tensors = [tensor(a) for a in inputs]
         tensors[at].requires_grad_()
         y, _ = backend.convolve(tensors[0], rows, tensors[1], **options, bias=tensors[2], relu=True)
         (found,) = torch.autograd.grad((y * weights_of(y)).sum(), tensors[at])
-        np.testing.assert_array_equal(found.numpy(), whole[at].astype(np.float32))
+        np.testing.assert_array_equal(found.cpu().numpy(), whole[at].astype(np.float32))
 
 
 @every_kind
@@ -210,17 +215,17 @@ def test_gradients_of_gradients(kind: str) -> None:
     inputs, rows, options = prepared(kind, [31, 0, 7])
 
     def second(convolve: Callable[..., Any]) -> list[Host]:
-        tensors = [torch.from_numpy(x).requires_grad_() for x in inputs]
+        tensors = [tensor(x, "float64").requires_grad_() for x in inputs]
         y, _ = convolve(tensors[0], rows, tensors[1], **options, bias=tensors[2], relu=True)
         first = torch.autograd.grad((y**3).sum(), tensors, create_graph=True)
         found = torch.autograd.grad(sum((g**2).sum() for g in first), tensors)
-        return [t.detach().numpy() for t in found]
+        return [t.detach().cpu().numpy() for t in found]
 
     for one, other in zip(second(backends.get("torch").convolve), second(by_default), strict=True):
         np.testing.assert_allclose(one, other, **GRADIENTS)
 
 
-@pytest.mark.skipif(not native.available(), reason="needs the library")
+@pytest.mark.skipif(not (native.available() and ON_CPU), reason="needs the library, on the CPU")
 def test_the_gradient_of_the_kernel_is_that_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "_aten_backward", None)
     compared("same", LENGTHS["several"], "float32")

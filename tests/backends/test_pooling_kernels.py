@@ -16,7 +16,8 @@ from tests.tolerances import GRADIENTS
 
 torch = pytest.importorskip("torch")
 
-pytestmark = pytest.mark.skipif(not native.available(), reason="needs the library")
+ON_CPU = str(backends.get("torch").device) == "cpu"
+pytestmark = pytest.mark.skipif(not (native.available() and ON_CPU), reason="needs the library, on the CPU")
 LENGTHS = [3000, 0, 2500, 1, 611, 0]
 WINDOW = Window(3, 2, padding="same")
 KINDS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {

@@ -370,7 +370,7 @@ def _native_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> 
 
 
 def _native_to_each(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> Tensor | None:
-    """As `_to_kernel` where every feature is alone, in C: 12,000 x 128 with 9 taps in 0.6 ms, tap by tap in 4."""
+    """As `_to_kernel` where every feature is alone, in C: 12,000 x 128 with 9 taps in 0.65 ms, tap by tap in 3.2."""
     function = native.find("each_gradient", "ppppnnnnnnn")
     if function is None:
         return None
