@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from padless import native
 from padless.backends.base import Cell
-from padless.backends.torch.threads import workers
+from padless.backends.torch.threads import team
 from padless.rows import Int, RowPartition
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ class _Layer(ctypes.Structure):
     """The struct Layer of native/recurrent.c, where each field is explained."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in _POINTERS] + [(name, ctypes.c_int64) for name in _NUMBERS]
+
+
+class _Call(ctypes.Structure):
+    """The struct Call."""
+
+    _fields_ = (("groups", ctypes.c_void_p), *((name, ctypes.c_int64) for name in ("count", "next", "failed")))
 
 
 class Group:
@@ -105,12 +111,13 @@ def _groups(backend: TorchBackend, rows: RowPartition, reverse: bool, work: int)
 def _call(name: str, groups: list[Group], fields: list[dict[str, int]]) -> None:
     kernel = native.find(name, "p")
     assert kernel is not None
-    layers = [_Layer(**group.fields, **own) for group, own in zip(groups, fields, strict=True)]
-
-    def run(layer: _Layer) -> int:
-        return kernel(ctypes.addressof(layer))
-
-    if any(workers.map(run, layers) if len(layers) > 1 else [run(layers[0])]):
+    layers = (_Layer * len(groups))()
+    for layer, group, own in zip(layers, groups, fields, strict=True):
+        for field, value in (*group.fields.items(), *own.items()):
+            setattr(layer, field, value)
+    call = _Call(ctypes.addressof(layers), len(groups), 0, 0)
+    team(kernel, call, len(groups))
+    if call.failed:
         raise MemoryError(f"no memory for the kernel {name}")
 
 
@@ -184,9 +191,17 @@ class _Recurrent(torch.autograd.Function):
             )
             fields.append({**own, **addresses})
         _call(f"{kind}_back", groups, fields)
-        by_kernel, by_recurrent, by_bias = (share[0] if len(groups) == 1 else share.sum(0) for share in shares)
+        by_kernel, by_recurrent, by_bias = map(_added, shares)
         by_bias = None if bias is None else by_bias if bias.ndim == 2 else by_bias[0]
         return None, None, None, by_x, by_kernel, by_recurrent, by_bias, by_h, by_c
+
+
+def _added(shares: Tensor) -> Tensor:
+    """(groups, ...) to (...); one after the other: `sum` over so short an axis takes 0.6 ms, this 0.05."""
+    total = shares[0]
+    for share in shares[1:]:
+        total.add_(share)
+    return total
 
 
 def _biases(bias: Tensor | None) -> dict[str, int]:
