@@ -376,10 +376,41 @@ class Backend(ABC):
         """
         window = Window(kernel.shape[0], stride, dilation, padding)
         y = self._convolve_taps(x, self.index(rows, "taps", window), kernel, groups)
-        return self.finish_convolution(y, bias, relu), rows.derived(window)
+        return self.finish(y, bias, relu), rows.derived(window)
 
-    def finish_convolution(self, y: Array, bias: Array | None, relu: bool) -> Array:
-        """Add the bias, and make 0 of what is below; as `convolve`."""
+    def dense(self, x: Array, kernel: Array, bias: Array | None = None, relu: bool = False) -> Array:
+        """Multiply every step by a matrix.
+
+        Args:
+            x: (..., D).
+            kernel: (D, F).
+            bias: (F,) added to every output; None for none.
+            relu: whether outputs below 0 become 0.
+
+        Returns:
+            (..., F).
+        """
+        return self.finish(x @ kernel, bias, relu)
+
+    def layer_norm(self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float) -> Array:
+        """Give the features of every step mean 0 and variance 1, then scale and shift them.
+
+        Args:
+            x: (..., D).
+            gamma: (D,) or None.
+            beta: (D,) or None.
+            epsilon: added to the variance.
+
+        Returns:
+            (..., D).
+        """
+        centred = x - self.xp.mean(x, axis=-1, keepdims=True)
+        y = centred / self.xp.sqrt(self.xp.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+        y = y if gamma is None else y * gamma
+        return y if beta is None else y + beta
+
+    def finish(self, y: Array, bias: Array | None, relu: bool) -> Array:
+        """Add a bias, and make 0 of what is below; as `convolve` and `dense`."""
         y = y if bias is None else y + bias
         if not relu:
             return y

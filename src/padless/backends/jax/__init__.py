@@ -301,7 +301,7 @@ class JaxBackend(Backend):
         if not rows.nvals or not made.nvals:
             return super().convolve(x, rows, kernel, **how, padding=padding, bias=bias, relu=relu)
         y = convolution.convolve(x, kernel, self.plan(rows, "separated", window), **how)
-        return self.finish_convolution(y, bias, relu), made
+        return self.finish(y, bias, relu), made
 
     def attention(
         self,

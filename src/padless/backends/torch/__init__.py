@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from padless.backends.base import Array, Backend, Cell
-from padless.backends.torch import attention, convolution, flash, pooling, recurrent
+from padless.backends.torch import attention, convolution, dense, flash, pooling, recurrent
 from padless.errors import DTypeError, explain
 from padless.lengths import Transposed, Window
 from padless.rows import PairRows, RowPartition
@@ -163,6 +163,14 @@ class TorchBackend(Backend):
         if kernel is None:
             return super().recur(cell, x, rows, state, reverse=reverse, constants=constants)
         return kernel(self, cell, x, rows, state, reverse)
+
+    def dense(self, x: Array, kernel: Array, bias: Array | None = None, relu: bool = False) -> Array:
+        if x.ndim < 2:
+            return super().dense(x, kernel, bias, relu)
+        return dense.dense(x, kernel, bias, relu)
+
+    def layer_norm(self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float) -> Array:
+        return functional.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
 
     def convolve(
         self,
