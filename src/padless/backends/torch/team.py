@@ -19,6 +19,14 @@ import torch
 
 from padless.backends.torch.threads import workers
 
+_lost = False
+
+
+def _lose() -> None:
+    """The threads do not exist in a forked process, and their library would wait for them for ever."""
+    global _lost
+    _lost = True
+
 
 @cache
 def _parallel() -> Any:
@@ -33,6 +41,7 @@ def _parallel() -> Any:
             continue
         found.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
         found.restype = None
+        os.register_at_fork(after_in_child=_lose)
         return found
     return None
 
@@ -45,7 +54,7 @@ def run(kernel: Callable[..., int], call: ctypes.Structure, threads: int) -> Non
         call: what the pointer is to.
         threads: how many; at most torch.get_num_threads().
     """
-    address, parallel = ctypes.addressof(call), _parallel()
+    address, parallel = ctypes.addressof(call), None if _lost else _parallel()
     if threads <= 1:
         kernel(address)
     elif parallel is None:
