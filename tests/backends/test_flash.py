@@ -25,7 +25,8 @@ if not importlib.util.find_spec("torch") or not native.available():
 
 import torch
 
-from padless.backends.torch import flash, team
+from padless.backends.torch import flash
+from padless.backends.torch import threads as teams
 
 Host = npt.NDArray[Any]
 Rows = tuple[RowPartition, RowPartition]
@@ -126,7 +127,7 @@ def test_any_heads_and_widths(heads: int, groups: int, key: int, value: int) -> 
 
 
 def test_torch_without_threads_of_its_own(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
-    monkeypatch.setattr(team, "_parallel", lambda: None)
+    monkeypatch.setattr(teams, "_openmp", lambda: None)
     rows = RowPartition.from_lengths([300, 20]), RowPartition.from_lengths([250, 70])
     assert_right(drawn(rows, 2, 2, 32, 32), rows)
 

@@ -17,7 +17,7 @@ import torch
 
 from padless import native
 from padless.backends.base import Backend
-from padless.backends.torch import team
+from padless.backends.torch.threads import team
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def _run(name: str, tensors: dict[str, Tensor], items: Any, work: Work, options:
         **options._asdict(),
     )
     done = operations * work.scores * options.heads * (options.key_width + options.value_width)
-    team.run(kernel, call, min(torch.get_num_threads(), len(items), 1 + done // _LEAST))
+    team(kernel, call, min(torch.get_num_threads(), len(items), 1 + done // _LEAST))
     if call.failed:
         raise MemoryError(f"no memory for attention to {work.longest} keys")
 
