@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from padless import native
 from padless.backends.base import Cell
-from padless.backends.torch.threads import workers
+from padless.backends.torch.threads import share
 from padless.rows import Int, RowPartition
 
 if TYPE_CHECKING:
@@ -107,10 +107,14 @@ def _call(name: str, groups: list[Group], fields: list[dict[str, int]]) -> None:
     assert kernel is not None
     layers = [_Layer(**group.fields, **own) for group, own in zip(groups, fields, strict=True)]
 
-    def run(layer: _Layer) -> int:
-        return kernel(ctypes.addressof(layer))
+    failed: list[int] = []
 
-    if any(workers.map(run, layers) if len(layers) > 1 else [run(layers[0])]):
+    def run(part: int, parts: int) -> None:
+        failed.extend(kernel(ctypes.addressof(layer)) for layer in layers[part::parts])
+
+    # With threads of our own, a training step of a bidirectional LSTM took 51 ms instead of 31.
+    share(run, alone=len(layers) == 1)
+    if any(failed):
         raise MemoryError(f"no memory for the kernel {name}")
 
 
