@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -127,6 +130,28 @@ def test_torch_without_threads_of_its_own(monkeypatch: pytest.MonkeyPatch, threa
     monkeypatch.setattr(teams, "_openmp", lambda: None)
     rows = RowPartition.from_lengths([300, 20]), RowPartition.from_lengths([250, 70])
     assert_right(drawn(rows, 2, 2, 32, 32), rows)
+
+
+FORKS = """
+import os, signal, torch
+from padless import backends
+from padless.rows import RowPartition
+torch.set_num_threads(2)
+rows, q = RowPartition.from_lengths([300, 400]), torch.randn(700, 2, 32)
+attend = lambda: backends.get("torch").attention(q, q, q, rows, rows, scale=0.2)
+expected = attend()
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    os._exit(0 if (attend().numpy() == expected.numpy()).all() else 1)  # torch.equal would wait for ever
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_threads_too() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0", done.stderr
 
 
 def test_threads_of_python_at_once(threads: int) -> None:
