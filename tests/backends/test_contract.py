@@ -59,6 +59,9 @@ COMPARED = {
     "pair_scores",
     "pair_dropout",
     "pair_sums",
+    # In test_dense_kernels.py.
+    "dense",
+    "layer_norm",
     # In tests/training/test_ctc.py.
     "ctc",
     # In test_jax_compiled.py: a compiled step is the step.

@@ -29,7 +29,8 @@ class _Workers:
         self._pools: dict[int, ThreadPoolExecutor] = {}
         self._lock = threading.Lock()
         # The threads do not exist in a forked process; it starts its own.
-        os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.__init__)  # type: ignore[misc]
 
     def _pool(self, threads: int) -> ThreadPoolExecutor:
         with self._lock:
