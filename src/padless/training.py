@@ -533,6 +533,7 @@ class Trainer(Layer):
         told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
         self.stop_training = False
         logs: Logs = {}
+        self.backend.keep_memory()
         with _interruptible() as interrupted:
             told.tell("on_train_begin", {})
             try:

@@ -59,6 +59,8 @@ COMPARED = {
     "pair_scores",
     "pair_dropout",
     "pair_sums",
+    # In test_memory.py.
+    "keep_memory",
     # In test_dense_kernels.py.
     "dense",
     "layer_norm",

@@ -712,6 +712,9 @@ class Backend(ABC):
 
     # ---- training
 
+    def keep_memory(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Get ready for many steps of about one size: what one of them freed is to be kept for the next."""
+
     def value_and_grad(
         self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
     ) -> tuple[tuple[Array, Any], dict[str, Array]]:

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from padless.backends.base import Array, Backend, Cell
-from padless.backends.torch import attention, convolution, dense, flash, pooling, recurrent
+from padless.backends.torch import attention, convolution, dense, flash, memory, pooling, recurrent
 from padless.errors import DTypeError, explain
 from padless.lengths import Transposed, Window
 from padless.rows import PairRows, RowPartition
@@ -238,6 +238,10 @@ class TorchBackend(Backend):
         return convolution.convolve_dense_transposed(x, kernel, hows)
 
     # ---- training
+
+    def keep_memory(self) -> None:
+        if self._device.type == "cpu":
+            memory.keep()
 
     def value_and_grad(
         self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
