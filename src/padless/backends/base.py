@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Array = Any
 """An array of whatever framework the backend hides."""
 
+_dtype_names: dict[Any, str] = {}
+"""By dtype: making the text takes as long as some layers do."""
+
 Step = Callable[..., tuple[Array, tuple[Array, ...]]]
 """step(x_t, state, *constants) -> (y_t, new state), all with the live rows as first axis."""
 
@@ -166,7 +169,10 @@ class Backend(ABC):
 
     def dtype_name(self, x: Array) -> str:
         """Name of an array's dtype, such as "float32"."""
-        return str(x.dtype).rsplit(".", 1)[-1]
+        name = _dtype_names.get(x.dtype)
+        if name is None:
+            name = _dtype_names[x.dtype] = str(x.dtype).rsplit(".", 1)[-1]
+        return name
 
     def index(self, rows: RowPartition, name: str, *arguments: Any) -> Array:
         """An array of the partition on this backend's device, moved once per batch.
