@@ -234,7 +234,7 @@ def of_layers(turns: int, calls: int) -> Iterator[Row]:
 
             def fresh(case: Case = case) -> float:
                 made = [case.wrap(ragged(ids=case.ids)) for _ in range(calls // 4)]
-                return timed_each(lambda given: case.layer(*given), made)
+                return timed_each(lambda given, case=case: case.layer(*given), made)  # noqa: B023 (its own)
 
             found = together([lambda c=call: timed(c, calls), lambda b=bare: timed(b, calls), fresh], turns)
         yield Row("layer", case.name, *found)
@@ -330,7 +330,7 @@ def of_one_row(turns: int, calls: int) -> Iterator[Row]:
                 yield Row("one row", f"{name}, {steps} steps, {which}", seconds)
 
         def answered(model: Any = model) -> float:
-            return timed_each(lambda rows: model.predict(rows, verbose=0), stream)
+            return timed_each(lambda rows, model=model: model.predict(rows, verbose=0), stream)  # noqa: B023 (its own)
 
         yield Row("one row", f"{name}, stream, predict", *together([answered], turns))
 
@@ -345,7 +345,9 @@ def of_import(turns: int) -> Iterator[Row]:
     yield Row("import", "import padless", statistics.median(once() for _ in range(turns)))
 
 
-def measure(turns: int = 7, calls: int = 200, questions: tuple[str, ...] = ("layer", "model", "row", "import")) -> list[Row]:
+def measure(
+    turns: int = 7, calls: int = 200, questions: tuple[str, ...] = ("layer", "model", "row", "import")
+) -> list[Row]:
     """Measure on torch.
 
     Args:

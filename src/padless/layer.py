@@ -709,11 +709,7 @@ class Layer:
         Returns:
             The form that came in: a list for a list, a Ragged for a Ragged, a padded array for one with a mask.
         """
-        if (
-            has_symbol(x)
-            or (args and any(map(has_symbol, args)))
-            or (kwargs and any(map(has_symbol, kwargs.values())))
-        ):
+        if has_symbol(x) or (args and any(map(has_symbol, args))) or (kwargs and any(map(has_symbol, kwargs.values()))):
             from padless.graph import apply, require_symbols
 
             require_symbols(self.place, x)
