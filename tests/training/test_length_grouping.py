@@ -36,7 +36,7 @@ def test_every_row_is_dealt_once_among_rows_of_like_lengths(size: dict[str, int]
     def padded(batches: list[list[int]]) -> int:
         return sum(len(rows) * max(LENGTHS[row] for row in rows) for rows in batches)
 
-    assert padded(batches) < 0.75 * padded(dealt(plain, seed))
+    assert padded(batches) < (0.85 if "max_tokens" in size else 0.75) * padded(dealt(plain, seed))
 
 
 def test_the_seed_says_all() -> None:
