@@ -16,6 +16,7 @@ from padless.layers.arguments import word
 from padless.layers.host import HostLayer, OnHost, batches, encoded
 from padless.ragged import Ragged
 from padless.text.fingerprints import buckets
+from padless.text.terms import Terms
 
 _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
@@ -101,12 +102,13 @@ class IndexLookup(HostLayer):
     # ---- the vocabulary
 
     @property
-    def _first_unknown(self) -> int:
+    def first_unknown(self) -> int:
+        """The number of unknown keys, or the first of them."""
         return 1 if self.mask_token is not None and self.output_mode == "int" else 0
 
     @property
     def _first_term(self) -> int:
-        return self._first_unknown + self.num_oov_indices
+        return self.first_unknown + self.num_oov_indices
 
     def vocabulary_size(self) -> int:
         """How many numbers there are, those of the mask and of unknown keys among them."""
@@ -121,7 +123,7 @@ class IndexLookup(HostLayer):
         Returns:
             A list.
         """
-        special = [self.mask_token] * self._first_unknown + [self.oov_token] * self.num_oov_indices
+        special = [self.mask_token] * self.first_unknown + [self.oov_token] * self.num_oov_indices
         return [*(special if include_special_tokens else []), *self._terms]
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: Any = None) -> None:
@@ -191,6 +193,17 @@ class IndexLookup(HostLayer):
         # As Keras: nobody knows how rare an unknown key is, so the mean stands for it.
         front = [] if whole else [weights.mean()] * self._first_term
         self.idf_weights = np.concatenate([np.asarray(front, np.float32), weights])
+
+    @property
+    def table(self) -> dict[Any, int]:
+        """The number of each key of the vocabulary.
+
+        Raises:
+            NotBuiltError: before there is one.
+        """
+        if not self._table and not self.tracing:
+            self._require_vocabulary()
+        return self._table
 
     def _make_table(self) -> None:
         self._table = {self._key(term): self._first_term + at for at, term in enumerate(self._terms)}
@@ -263,6 +276,17 @@ class IndexLookup(HostLayer):
             for first, last in pairwise(splits):
                 self._documents.update(set(keys[first:last]))
             self._document_count += len(splits) - 1
+
+    def take_counts(self, terms: Terms) -> None:
+        """Add what was counted elsewhere.
+
+        Args:
+            terms: with their counts.
+        """
+        keys = terms.terms
+        self._counts.update(dict(zip(keys, terms.counts.tolist(), strict=True)))
+        self._documents.update(dict(zip(keys, terms.documents.tolist(), strict=True)))
+        self._document_count += terms.texts_read
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
@@ -343,9 +367,7 @@ class IndexLookup(HostLayer):
             NotBuiltError: before there is a vocabulary.
             DataError: for an unknown key where num_oov_indices is 0.
         """
-        if not self._table and not self.tracing:
-            self._require_vocabulary()
-        known = np.fromiter(map(self._table.get, keys, repeat(-2)), np.int64, len(keys))
+        known = np.fromiter(map(self.table.get, keys, repeat(-2)), np.int64, len(keys))
         unknown = np.nonzero(known == -2)[0]
         if self.mask_token is not None:
             mask = self._key(self.mask_token)
@@ -367,7 +389,7 @@ class IndexLookup(HostLayer):
                 )
             )
         place = self._place_of_unknown([keys[at] for at in unknown.tolist()]) if self.num_oov_indices > 1 else 0
-        known[unknown] = self._first_unknown + place
+        known[unknown] = self.first_unknown + place
         return known
 
     def _require_vocabulary(self) -> None:

@@ -12,7 +12,8 @@ from padless.layers.host import HostLayer, OnHost, batches
 from padless.layers.lookup import StringLookup
 from padless.ragged import Ragged
 from padless.rows import RowPartition
-from padless.text.splitting import encoded, flat, split, standardized, with_ngrams
+from padless.text.splitting import WHITESPACE, encoded, flat, rules, split, standardized, with_ngrams
+from padless.text.terms import Cut, Terms, terms_of
 
 _STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 
@@ -98,6 +99,9 @@ class TextVectorization(HostLayer):
         self.output_sequence_length = output_sequence_length
         self.ragged = ragged
         self.encoding = encoding
+        in_one_pass = self.split == "whitespace" and ngrams is None and not callable(standardize)
+        self._cut = Cut(*rules(standardize), WHITESPACE) if in_one_pass else None
+        self._finder: tuple[Any, Terms] | None = None
 
     # ---- the vocabulary
 
@@ -129,6 +133,7 @@ class TextVectorization(HostLayer):
     def reset_state(self) -> None:
         """Forget what was counted."""
         self.lookup.reset_state()
+        self._counted = None if self._cut is None else terms_of(self._cut)
 
     def update_state(self, data: Any) -> None:
         """Count the terms of some texts.
@@ -140,13 +145,19 @@ class TextVectorization(HostLayer):
             self.lookup.update_state([])
         for batch in batches(data, None, self.place):
             texts = self._texts(batch)
+            if self._counted is not None:
+                self._counted.count(texts)
+                continue
             for at in range(0, len(texts), _BLOCK):
                 terms, counts = flat(self._terms(texts[at : at + _BLOCK]))
                 self.lookup.count(terms, [0, *np.cumsum(counts).tolist()])
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
+        if self._counted is not None:
+            self.lookup.take_counts(self._counted)
         self.lookup.finalize_state()
+        self._counted = None if self._cut is None else terms_of(self._cut)
 
     # ---- the work
 
@@ -160,20 +171,36 @@ class TextVectorization(HostLayer):
             Rows (B, None) of int64; or what output_mode and ragged say.
         """
         texts = self._texts(x)
-        blocks, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for at in range(0, len(texts), _BLOCK):
-            rows = self._terms(texts[at : at + _BLOCK])
-            if self.output_sequence_length is not None:
-                rows = [row[: self.output_sequence_length] for row in rows]
-            terms, lengths = flat(rows)
-            blocks.append(self.lookup.numbers(terms))
-            counts.append(lengths)
-        ids = Ragged(np.concatenate(blocks), RowPartition.from_lengths(np.concatenate(counts)))
+        ids = self._ids(texts)
+        if self.output_sequence_length is not None:
+            ids = ids[:, : self.output_sequence_length]
+        if self.split is None and self.output_sequence_length is None and self.output_mode == "int":
+            return ids.values.reshape(x.shape)  # type: ignore[no-any-return]
         made = self.lookup.written(ids)
         if self.ragged or not isinstance(made, Ragged):
             return made
         padded: OnHost = made.to_padded(length=self.output_sequence_length)
         return padded
+
+    def _ids(self, texts: list[bytes]) -> Ragged:
+        """(B, None) the number of each term."""
+        if self._cut is not None and not self.tracing:
+            numbers, lengths = self._found(self._cut).find(texts)
+            ids = np.where(numbers < 0, 0, numbers + 1) + self.lookup.first_unknown
+            return Ragged(ids.astype(np.int64), RowPartition.from_lengths(lengths))
+        blocks, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for at in range(0, len(texts), _BLOCK):
+            terms, lengths = flat(self._terms(texts[at : at + _BLOCK]))
+            blocks.append(self.lookup.numbers(terms))
+            counts.append(lengths)
+        return Ragged(np.concatenate(blocks), RowPartition.from_lengths(np.concatenate(counts)))
+
+    def _found(self, cut: Cut) -> Terms:
+        """The terms of the vocabulary, ready to be found in texts."""
+        table = self.lookup.table
+        if self._finder is None or self._finder[0] is not table:
+            self._finder = table, terms_of(cut, list(table))
+        return self._finder[1]
 
     def _terms(self, texts: list[bytes]) -> list[list[bytes]]:
         rows = split(standardized(texts, self.standardize), self.split)

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_PUNCTUATION = b"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
-_LOWER = bytes(range(65)) + bytes(range(97, 123)) + bytes(range(91, 256))
+PUNCTUATION = b"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
+LOWER = bytes(range(65)) + bytes(range(97, 123)) + bytes(range(91, 256))
+
+WHITESPACE = b" \t\n\r\v\f"
 
 Standardize = str | Callable[[Any], Any] | None
 Split = str | Callable[[Any], Any] | None
@@ -35,6 +37,19 @@ def encoded(texts: Iterable[Any], encoding: str = "utf-8") -> list[bytes]:
     return [(text.decode(encoding) if isinstance(text, bytes) else str(text)).encode() for text in texts]
 
 
+def rules(how: str | None) -> tuple[bytes | None, bytes]:
+    """What a standard does to bytes.
+
+    Args:
+        how: "lower_and_strip_punctuation", "lower", "strip_punctuation" or None.
+
+    Returns:
+        (256,) what each byte becomes, None for itself; and the bytes that are left out.
+    """
+    words = how or ""
+    return LOWER if words.startswith("lower") else None, PUNCTUATION if words.endswith("strip_punctuation") else b""
+
+
 def standardized(texts: Sequence[bytes], how: Standardize) -> list[bytes]:
     """Make what is to count as the same term the same.
 
@@ -50,8 +65,7 @@ def standardized(texts: Sequence[bytes], how: Standardize) -> list[bytes]:
         return encoded(np.asarray(made).reshape(-1).tolist())
     if how is None:
         return list(texts)
-    table = _LOWER if how.startswith("lower") else None
-    deleted = _PUNCTUATION if how.endswith("strip_punctuation") else b""
+    table, deleted = rules(how)
     return [text.translate(table, deleted) for text in texts]
 
 
