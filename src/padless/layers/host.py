@@ -123,7 +123,7 @@ class HostLayer(Layer):
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         if not self.built:
             self._build_with(None)
-        return self._on_backend(self.prepare(on_host(x, self.place)))
+        return self._on_backend(self.prepare(x if self.merges else on_host(x, self.place)))
 
     def call(self, x: Any) -> Any:
         """As calling the layer.

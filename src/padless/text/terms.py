@@ -143,9 +143,9 @@ class NativeTerms(Terms):
 
     def _kept(self) -> list[tuple[NDArray[Any], int]]:
         """What must outlive a new table, and how much of it is used."""
-        by_term = [self._hashes, self._counted_, self._in_texts_, self._last]
-        ends = [(self._starts, self._size + 1), (self._arena, int(self._starts[self._size]))]
-        return [*((array, self._size) for array in by_term), *ends]
+        by_term: list[NDArray[Any]] = [self._hashes, self._counted_, self._in_texts_, self._last]
+        kept = [(array, self._size) for array in by_term]
+        return [*kept, (self._starts, self._size + 1), (self._arena, int(self._starts[self._size]))]
 
     def _grow(self, needed: int) -> None:
         """Twice the room for terms, and some for so many more bytes."""
