@@ -18,7 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
-SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
+# Not ".so" alone: Python would take it for a module.
+SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so.1")
 LIBRARY = f"kernels{SUFFIX}"
 
 # No errno, no traps: libm is not called, and nobody looks at flags. NaN and infinity stay what they are.
