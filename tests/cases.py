@@ -226,6 +226,39 @@ def _per_step() -> list[Case]:
         Case("Dense-softmax", lambda d: layers.Dense(3, activation="softmax", use_bias=False, dtype=d), "kept"),
         Case("Dense-more axes", lambda d: layers.Dense(3, dtype=d), "kept", inputs=((2, 4),)),
         Case("Embedding", lambda d: layers.Embedding(10, 3, dtype=d), "kept", inputs=((),), reads="ids"),
+        Case(
+            "CategoryEncoding-one_hot",
+            lambda d: layers.CategoryEncoding(10, "one_hot", dtype=d),
+            "kept",
+            inputs=((2,),),
+            reads="ids",
+        ),
+        Case(
+            "CategoryEncoding-count",
+            lambda d: layers.CategoryEncoding(10, "count", dtype=d),
+            "end",
+            inputs=((),),
+            reads="ids",
+        ),
+        Case(
+            "CategoryEncoding-multi_hot",
+            lambda d: layers.CategoryEncoding(10, "multi_hot", dtype=d),
+            "end",
+            inputs=((),),
+            reads="ids",
+        ),
+        Case(
+            "Discretization-one_hot",
+            lambda d: layers.Discretization([-1.0, 0.0, 1.0], output_mode="one_hot", dtype=d),
+            "kept",
+            inputs=((2,),),
+        ),
+        Case(
+            "Discretization-count",
+            lambda d: layers.Discretization([-1.0, 0.0, 1.0], output_mode="count", dtype=d),
+            "end",
+            inputs=((),),
+        ),
         Case("Embedding-several ids", lambda d: layers.Embedding(10, 3, dtype=d), "kept", inputs=((2,),), reads="ids"),
         Case(
             "Embedding-mask_zero",
@@ -906,6 +939,10 @@ CASES: tuple[Case, ...] = (
 )
 
 NO_CASE = {
+    **dict.fromkeys(
+        ("HashedCrossing", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"),
+        "reads texts or keys, on the host: tests/parity/test_preprocessing.py, tests/text",
+    ),
     "Layer": "the base class of all layers: it computes nothing",
     "Spread": "the first of its inputs has no rows: it is in OwnContext",
     "Wrapper": "a base class: it computes nothing",

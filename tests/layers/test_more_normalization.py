@@ -9,7 +9,7 @@ import pytest
 
 import padless
 from padless import Input, Model, Ragged, Sequential, backends, layers
-from padless.errors import ArgumentError, MaskError, NotThereYetError, ShapeError
+from padless.errors import ArgumentError, DataError, MaskError, NotBuiltError, ShapeError
 from padless.layer import substituted
 from tests.tolerances import TRAINING, VALUES
 
@@ -162,8 +162,12 @@ def test_given_scales_must_fit() -> None:
         layers.Normalization(mean=1.0)
     with pytest.raises(ArgumentError, match="mean and variance"):
         layers.Normalization(mean=np.ones(2), variance=np.ones(3))
-    with pytest.raises(NotThereYetError, match="adapt"):
-        layers.Normalization()
+    with pytest.raises(NotBuiltError, match=r"layer.adapt\(data\)"):
+        layers.Normalization()(X)
+    with pytest.raises(ArgumentError, match="adapt: expected neither given"):
+        layers.Normalization(mean=1.0, variance=1.0).adapt(X)
+    with pytest.raises(DataError, match="adapt: expected numbers"):
+        layers.Normalization().adapt(Ragged.from_list([np.zeros((0, 6))]))
     layer = layers.Normalization(axis=1, mean=1.0, variance=1.0)
     layer(X[None])
     with pytest.raises(MaskError, match="holds time, and rows"):

@@ -54,16 +54,9 @@ ABSENT: dict[str, dict[str, str]] = {
         ),
         **dict.fromkeys(
             (
-                "CategoryEncoding",
-                "Discretization",
-                "HashedCrossing",
-                "Hashing",
-                "IntegerLookup",
                 "MelSpectrogram",
                 "Pipeline",
                 "STFTSpectrogram",
-                "StringLookup",
-                "TextVectorization",
             ),
             LATER,
         ),

@@ -30,6 +30,8 @@ from padless.layers.convolution_dense import DepthwiseConv2D as DepthwiseConv2D
 from padless.layers.convolution_dense import SeparableConv2D as SeparableConv2D
 from padless.layers.crf import CRF as CRF
 from padless.layers.dense import Dense as Dense
+from padless.layers.discretization import CategoryEncoding as CategoryEncoding
+from padless.layers.discretization import Discretization as Discretization
 from padless.layers.dropout import AlphaDropout as AlphaDropout
 from padless.layers.dropout import Dropout as Dropout
 from padless.layers.dropout import GaussianDropout as GaussianDropout
@@ -42,6 +44,10 @@ from padless.layers.embedding import Embedding as Embedding
 from padless.layers.embedding import ReversibleEmbedding as ReversibleEmbedding
 from padless.layers.functions import Identity as Identity
 from padless.layers.functions import Lambda as Lambda
+from padless.layers.hashing import HashedCrossing as HashedCrossing
+from padless.layers.hashing import Hashing as Hashing
+from padless.layers.lookup import IntegerLookup as IntegerLookup
+from padless.layers.lookup import StringLookup as StringLookup
 from padless.layers.masking import Masking as Masking
 from padless.layers.masking import Unmask as Unmask
 from padless.layers.merging import Add as Add
@@ -112,6 +118,7 @@ from padless.layers.reshaping_dense import ZeroPadding2D as ZeroPadding2D
 from padless.layers.reshaping_dense import ZeroPadding3D as ZeroPadding3D
 from padless.layers.separable import DepthwiseConv1D as DepthwiseConv1D
 from padless.layers.separable import SeparableConv1D as SeparableConv1D
+from padless.layers.text_vectorization import TextVectorization as TextVectorization
 from padless.layers.time_distributed import TimeDistributed as TimeDistributed
 from padless.layers.transformer import TransformerDecoder as TransformerDecoder
 from padless.layers.transformer import TransformerEncoder as TransformerEncoder

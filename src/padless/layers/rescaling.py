@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 
-from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
+from padless.errors import ArgumentError, DataError, NotBuiltError, ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import beside, refuse_time, trailing_axes
+from padless.layers.host import on_host
 from padless.losses import EPSILON
 from padless.ragged import Ragged
 from padless.spec import Spec
@@ -76,12 +78,12 @@ class Rescaling(Layer):
 
 
 class Normalization(Layer):
-    """Shift and scale features of known mean and variance to mean 0 and variance 1, or back.
+    """Shift and scale features to mean 0 and variance 1, or back: those that are given, or that `adapt` finds out.
 
     Args:
         axis: of the features that have a mean each, counted as in Keras, or several; None for one mean of all. Never
             time on rows.
-        mean: of the features: a number, or one for each place along `axis`.
+        mean: of the features: a number, or one for each place along `axis`; None for `adapt`.
         variance: of the features, likewise.
         invert: whether to go from mean 0 and variance 1 to the given ones.
         **kwargs: name, dtype.
@@ -93,7 +95,7 @@ class Normalization(Layer):
         ArgumentError: when mean or variance is missing, or their shapes differ.
         MaskError: when rows come and `axis` holds time.
         ShapeError: when they do not fit the input.
-        NotThereYetError: when both are missing: `adapt`, which finds them out, is not there yet.
+        NotBuiltError: when it is called before `adapt`, where both were left out.
 
     Example:
         >>> import numpy as np
@@ -110,17 +112,9 @@ class Normalization(Layer):
         self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if mean is None and variance is None:
-            raise NotThereYetError(
-                explain(
-                    f"{self.place}",
-                    expected="mean= and variance=",
-                    got="neither; adapt(), which finds them out, is not there yet",
-                    fix="Normalization(mean=steps.mean(axis=0), variance=steps.var(axis=0)) of all live steps",
-                )
-            )
         count = 0 if axis is None else len(axis) if isinstance(axis, list | tuple) else 1
-        if mean is None or variance is None or np.shape(mean) != np.shape(variance) or np.ndim(mean) > count:
+        alone = (mean is None) != (variance is None)
+        if alone or np.shape(mean) != np.shape(variance) or np.ndim(mean) > count:
             raise ArgumentError(
                 explain(
                     f"{self.place}: mean and variance",
@@ -130,8 +124,8 @@ class Normalization(Layer):
                 )
             )
         self.axis = axis
-        self.mean = np.asarray(mean, self.dtype)
-        self.variance = np.asarray(variance, self.dtype)
+        self.mean = None if mean is None else np.asarray(mean, self.dtype)
+        self.variance = None if variance is None else np.asarray(variance, self.dtype)
         self.invert = invert
 
     def build(self, spec: Spec) -> None:
@@ -149,6 +143,14 @@ class Normalization(Layer):
                 refuse_time(self.place, self.axis, self._axes, len(spec) - 1)
             shape = beside(self._axes, spec)
             sizes = tuple(shape[axis] for axis in self._axes)
+        self._beside = shape, sizes
+        if self.mean is not None:
+            self._place_statistics()
+
+    def _place_statistics(self) -> None:
+        assert self.mean is not None
+        assert self.variance is not None
+        shape, sizes = self._beside
         deviation = np.maximum(np.sqrt(self.variance), EPSILON)
         try:
             self._mean, self._deviation = (
@@ -178,5 +180,56 @@ class Normalization(Layer):
         Returns:
             (N, ...).
         """
+        if self.mean is None:
+            if self.tracing:
+                return x
+            fix = "layer.adapt(data), or mean=[...], variance=[...]"
+            raise NotBuiltError(explain(self.place, expected="a mean and a variance", got="none", fix=fix))
         mean, deviation = self.backend.asarray(self._mean), self.backend.asarray(self._deviation)
         return mean + x * deviation if self.invert else (x - mean) / deviation
+
+    # ---- learning
+
+    def adapt(self, data: Any, steps: int | None = None) -> None:
+        """Find mean and variance of the live steps out, in one pass, in float64.
+
+        Args:
+            data: an array (B, ..., D), a Ragged or a list of sequences; or anything that yields batches of these.
+            steps: batches to read; None for all.
+
+        Raises:
+            DataError: when there are no numbers at all.
+            ArgumentError: when mean and variance were given.
+
+        Source: the update for several batches, Chan, Golub and LeVeque 1979.
+        """
+        if self._arguments.get("mean") is not None:
+            got, fix = "mean and variance", "leave them out, or leave out adapt"
+            raise ArgumentError(explain(f"{self.place}: adapt", expected="neither given", got=got, fix=fix))
+        count, mean, squares = 0, np.zeros(()), np.zeros(())
+        at_hand = isinstance(data, list | tuple | Ragged) or hasattr(data, "shape")
+        for batch in [data] if at_hand else itertools.islice(data, steps):
+            value = on_host(batch, self.place)
+            if not self.built:
+                self._build_with(Spec.of(value))
+            array = np.asarray(value.flat_values if isinstance(value, Ragged) else value, np.float64)
+            if not array.size:
+                continue
+            kept = {axis % array.ndim for axis in self._axes}
+            others = tuple(axis for axis in range(array.ndim) if axis not in kept)
+            own, size = array.mean(axis=others), int(np.prod([array.shape[axis] for axis in others], dtype=np.int64))
+            spread = ((array - np.expand_dims(own, others)) ** 2).sum(axis=others)
+            total = count + size
+            squares = squares + spread + (own - mean) ** 2 * (count * size / total)
+            mean = mean + (own - mean) * (size / total)
+            count = total
+        if not count:
+            fix = "data with at least one live step"
+            raise DataError(explain(f"{self.place}: adapt", expected="numbers", got="none", fix=fix))
+        self.mean, self.variance = mean.astype(self.dtype), (squares / count).astype(self.dtype)
+        self._place_statistics()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments; mean and variance that were learned are among them."""
+        learned = {} if self.mean is None or self.variance is None else {"mean": self.mean, "variance": self.variance}
+        return super().get_config() | {name: array.tolist() for name, array in learned.items()}

@@ -1,7 +1,9 @@
-"""Keras's import path for `pad_sequences`; the code is in `padless.text.padding`."""
+"""Keras's import path for the preparation of sequences; the code is in `padless.text` and `padless.data`."""
 
 from __future__ import annotations
 
+from padless.data.windows import TimeseriesGenerator
 from padless.text.padding import pad_sequences
+from padless.text.skipgrams import make_sampling_table, skipgrams
 
-__all__ = ["pad_sequences"]
+__all__ = ["TimeseriesGenerator", "make_sampling_table", "pad_sequences", "skipgrams"]

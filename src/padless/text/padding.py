@@ -83,6 +83,76 @@ def pad_sequences(
     return out
 
 
+def unpad_sequences(
+    sequences: Any,
+    mask: Any = None,
+    *,
+    lengths: Any = None,
+    padding: Side = "pre",
+    value: Any = 0.0,
+) -> list[NDArray[Any]]:
+    """Take the rows out of a padded array: the inverse of `pad_sequences`.
+
+    Without mask or lengths, padding is what equals `value` at the padded side, up to the first step that does not: a
+    real step of that value at that very end is taken for padding. With either of them nothing is guessed.
+
+    Args:
+        sequences: (B, T, ...) an array or tensor.
+        mask: (B, T), True where the step is real; steps without are left out, wherever they stand.
+        lengths: (B,) real steps of each row, which stand opposite the padded side.
+        padding: the side where the padding is, as in `pad_sequences`.
+        value: of the padding; NaN finds NaN.
+
+    Returns:
+        B arrays (length, ...).
+
+    Raises:
+        ArgumentError: for both a mask and lengths, or another word than "pre" and "post".
+        ShapeError: for an array without a second axis, or a mask or lengths of another shape.
+        DataError: for a length below 0 or above T.
+
+    Example:
+        >>> [row.tolist() for row in unpad_sequences([[0, 0, 1], [0, 2, 3]])]
+        [[1], [2, 3]]
+    """
+    where = "unpad_sequences"
+    _check_side("padding", padding)
+    table = np.asarray(sequences)
+    if table.ndim < 2:
+        fix = "unpad_sequences([row]) for a single row"
+        raise ShapeError(explain(where, expected="an array (B, T, ...)", got=f"shape {table.shape}", fix=fix))
+    if mask is not None and lengths is not None:
+        raise ArgumentError(explain(where, expected="mask or lengths", got="both", fix="leave one of them out"))
+    if lengths is not None:
+        counts = np.asarray(lengths)
+        _require_shape("lengths", counts, table.shape[:1])
+        if counts.size and (counts.min() < 0 or counts.max() > table.shape[1]):
+            bad = int(counts.min()) if counts.min() < 0 else int(counts.max())
+            expected = f"lengths from 0 to {table.shape[1]}"
+            raise DataError(explain(where, expected=expected, got=str(bad), fix="the lengths before padding"))
+    elif mask is not None:
+        live = np.asarray(mask, bool)
+        _require_shape("mask", live, table.shape[:2])
+        return [row[kept] for row, kept in zip(table, live, strict=True)]
+    else:
+        same = np.isnan(table) if isinstance(value, float) and np.isnan(value) else table == value
+        real = ~same.all(axis=tuple(range(2, table.ndim)))
+        seen = real if padding == "pre" else real[:, ::-1]
+        # The padded side first: how many steps come before the first real one.
+        counts = table.shape[1] - np.argmax(np.pad(seen, ((0, 0), (0, 1)), constant_values=True), axis=1)
+    if padding == "pre":
+        return [row[table.shape[1] - n :] for row, n in zip(table, counts.tolist(), strict=True)]
+    return [row[:n] for row, n in zip(table, counts.tolist(), strict=True)]
+
+
+def _require_shape(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        fix = f"one entry for each {'row' if len(shape) == 1 else 'step'}"
+        raise ShapeError(
+            explain(f"unpad_sequences({name}=...)", expected=f"shape {shape}", got=f"shape {array.shape}", fix=fix)
+        )
+
+
 def first_lost(values: NDArray[Any], target: np.dtype[Any]) -> Any:
     """Find the first number that a cast would change without a word.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import numbers
 import operator
@@ -15,8 +16,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from padless import native
 from padless.errors import ArgumentError, DataError, DTypeError, explain, nearest
 from padless.text.padding import shown
+from padless.text.terms import Cut, terms_of
 
 Analyzer = Callable[[Any], Iterable[Any]]
 MatrixMode = Literal["binary", "count", "freq", "tfidf"]
@@ -24,6 +27,8 @@ MatrixMode = Literal["binary", "count", "freq", "tfidf"]
 # Keras's default: ASCII punctuation without the apostrophe, and the tabulator and newline.
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 _MODES = ("binary", "count", "freq", "tfidf")
+_LONE = "surrogatepass"
+"""Halves of characters, which Python's strings may hold, survive."""
 
 
 def text_to_word_sequence(
@@ -240,12 +245,21 @@ class Tokenizer:
             >>> tokenizer.word_index, tokenizer.document_count
             ({'b': 1, 'a': 2, 'c': 3}, 2)
         """
-        counts, docs = self.word_counts, self.word_docs
-        for text in _texts("Tokenizer.fit_on_texts", texts):
-            self.document_count += 1
-            for word, count in Counter(self._words("Tokenizer.fit_on_texts", text)).items():
+        where = "Tokenizer.fit_on_texts"
+        counts, docs, cut = self.word_counts, self.word_docs, self._cut()
+        for block in _blocks(_texts(where, texts)):
+            self.document_count += len(block)
+            if cut is not None and all(isinstance(text, str) for text in block):
+                seen = terms_of(cut)
+                seen.count([self._lowered(text) for text in block])
+                numbers = zip(seen.terms, seen.counts.tolist(), seen.documents.tolist(), strict=True)
+                found: Iterable[Any] = ((term.decode("utf-8", _LONE), n, d) for term, n, d in numbers)
+            else:
+                each = (Counter(self._words(where, text)) for text in block)
+                found = ((word, count, 1) for words in each for word, count in words.items())
+            for word, count, texts_with_it in found:
                 counts[word] = counts.get(word, 0) + count
-                docs[word] = docs.get(word, 0) + 1
+                docs[word] = docs.get(word, 0) + texts_with_it
         ranked = sorted(counts, key=counts.__getitem__, reverse=True)
         if self.oov_token is not None:
             ranked.insert(0, self.oov_token)
@@ -295,7 +309,14 @@ class Tokenizer:
             >>> tokenizer.texts_to_sequences(["cat the dog", "dog"])
             [[2, 1], []]
         """
-        return list(self.texts_to_sequences_generator(texts))
+        cut = self._cut()
+        given = texts if isinstance(texts, list) else list(_texts("Tokenizer.texts_to_sequences", texts))
+        # Making the table takes as long as Python takes for some thousand words.
+        worth = cut is not None and all(isinstance(text, str) for text in given) and sum(map(len, given)) > 100_000
+        find = self._finder(cut) if cut is not None and worth else None
+        if find is None:
+            return list(self.texts_to_sequences_generator(given))
+        return [row for block in _blocks(given) for row in find(block)]
 
     def texts_to_sequences_generator(self, texts: Iterable[Any]) -> Iterator[list[int]]:
         """Turn texts into rows of ids, one at a time; see `texts_to_sequences`.
@@ -495,6 +516,40 @@ class Tokenizer:
         """
         return json.dumps({"class_name": type(self).__name__, "config": self.get_config()}, **kwargs)
 
+    def _cut(self) -> Cut | None:
+        """How native code finds the words of whole texts; None where settings ask for more than separators."""
+        filters, split = self.filters, self.split
+        plain = isinstance(filters, str) and isinstance(split, str) and len(split) == 1 and (filters + split).isascii()
+        if not plain or self.char_level or self.analyzer is not None or not native.available():
+            return None
+        return Cut(None, b"", f"{split}{filters}".encode())
+
+    def _lowered(self, text: str) -> bytes:
+        return (text.lower() if self.lower else text).encode("utf-8", _LONE)
+
+    def _finder(self, cut: Cut) -> Callable[[list[str]], list[list[int]]] | None:
+        """A function from texts to rows of ids in native code; None where the vocabulary is not what fitting makes."""
+        index = self.word_index
+        oov = index.get(self.oov_token) if self.oov_token is not None else -1
+        if oov is None or not all(type(i) is int and isinstance(word, str) for word, i in index.items()):
+            return None
+        terms = terms_of(cut, [word.encode("utf-8", _LONE) for word in index])
+        # An unknown word is found at -1, the last place. Ids below 0 are left out.
+        ids = np.array([*index.values(), oov], np.int64)
+        if self.num_words:
+            ids[ids >= self.num_words] = oov
+
+        def find(texts: list[str]) -> list[list[int]]:
+            places, lengths = terms.find([self._lowered(text) for text in texts])
+            found = ids[places]
+            kept = found >= 0
+            before = np.concatenate([[0], np.cumsum(kept)])
+            splits = before[np.concatenate([[0], np.cumsum(lengths)])].tolist()
+            listed = found[kept].tolist()
+            return [listed[first:last] for first, last in itertools.pairwise(splits)]
+
+        return find
+
     def _words(self, where: str, text: Any) -> list[Any]:
         """Cut one text into words by the tokenizer's settings."""
         if isinstance(text, list) or self.char_level:
@@ -679,6 +734,13 @@ def _hash_function(given: Callable[[Any], int] | str | None) -> Callable[[Any], 
             fix='write hash_function="md5", which is the same in every process',
         )
     )
+
+
+def _blocks(texts: Iterable[Any]) -> Iterator[list[Any]]:
+    """Some thousand texts at a time, so that a stream is never held whole."""
+    coming = iter(texts)
+    while block := list(itertools.islice(coming, 4096)):
+        yield block
 
 
 def _texts(where: str, texts: Iterable[Any]) -> Iterable[Any]:

@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from padless.data.packing import bucket_by_length, pack_sequences
+from padless.data.windows import timeseries_dataset_from_array
 from padless.errors import ArgumentError, DataError, explain
-from padless.text.padding import first_lost, pad_sequences
+from padless.text.padding import first_lost, pad_sequences, unpad_sequences
 
 if TYPE_CHECKING:
     from padless.random import set_random_seed
 
-__all__ = ["pad_sequences", "set_random_seed", "to_categorical"]
+__all__ = [
+    "bucket_by_length",
+    "pack_sequences",
+    "pad_sequences",
+    "set_random_seed",
+    "timeseries_dataset_from_array",
+    "to_categorical",
+    "unpad_sequences",
+]
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.float64]:

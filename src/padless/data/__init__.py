@@ -1,0 +1,16 @@
+"""From what people have to what a model reads: windows of a series, packs and buckets for other tools."""
+
+from __future__ import annotations
+
+from padless.data.packing import Bucket, Packs, bucket_by_length, pack_sequences
+from padless.data.windows import TimeseriesGenerator, Windows, timeseries_dataset_from_array
+
+__all__ = [
+    "Bucket",
+    "Packs",
+    "TimeseriesGenerator",
+    "Windows",
+    "bucket_by_length",
+    "pack_sequences",
+    "timeseries_dataset_from_array",
+]
