@@ -628,9 +628,23 @@ ALWAYS int backward(const int kind, const Layer *l) {
     return 0;
 }
 
+/* Layers that threads share: each takes the next that nobody has taken, until `next` has come to `count`. */
+typedef struct {
+    const Layer *layers;
+    Int count, next, failed;
+} Call;
+
+ALWAYS int each(Call *call, const int back, const int kind) {
+    for (Int at; (at = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED)) < call->count;) {
+        const Layer *l = call->layers + at;
+        if (back ? backward(kind, l) : forward(kind, l)) __atomic_store_n(&call->failed, 1, __ATOMIC_RELAXED);
+    }
+    return 0;
+}
+
 #define BOTH(kind, name)                                                                                               \
-    EXPORT int NAME(name)(const Layer *l) { return forward(kind, l); }                                                 \
-    EXPORT int NAME(name##_back)(const Layer *l) { return backward(kind, l); }
+    EXPORT int NAME(name)(Call *call) { return each(call, 0, kind); }                                                  \
+    EXPORT int NAME(name##_back)(Call *call) { return each(call, 1, kind); }
 
 BOTH(LSTM, lstm)
 BOTH(GRU, gru)

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from padless import native
 from padless.backends.base import Cell
-from padless.backends.torch.threads import workers
+from padless.backends.torch import team
 from padless.rows import Int, RowPartition
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ class _Layer(ctypes.Structure):
     """The struct Layer of native/recurrent.c, where each field is explained."""
 
     _fields_ = [(name, ctypes.c_void_p) for name in _POINTERS] + [(name, ctypes.c_int64) for name in _NUMBERS]
+
+
+class _Call(ctypes.Structure):
+    """The struct Call there."""
+
+    _fields_ = [("layers", ctypes.c_void_p), *((name, ctypes.c_int64) for name in ("count", "next", "failed"))]
 
 
 class Group:
@@ -105,12 +111,10 @@ def _groups(backend: TorchBackend, rows: RowPartition, reverse: bool, work: int)
 def _call(name: str, groups: list[Group], fields: list[dict[str, int]]) -> None:
     kernel = native.find(name, "p")
     assert kernel is not None
-    layers = [_Layer(**group.fields, **own) for group, own in zip(groups, fields, strict=True)]
-
-    def run(layer: _Layer) -> int:
-        return kernel(ctypes.addressof(layer))
-
-    if any(workers.map(run, layers) if len(layers) > 1 else [run(layers[0])]):
+    layers = (_Layer * len(groups))(*(_Layer(**group.fields, **own) for group, own in zip(groups, fields, strict=True)))
+    call = _Call(layers=ctypes.addressof(layers), count=len(groups))
+    team.run(kernel, call, len(groups))
+    if call.failed:
         raise MemoryError(f"no memory for the kernel {name}")
 
 
