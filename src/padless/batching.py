@@ -320,6 +320,7 @@ class Table:
         max_tokens: steps that a batch may hold, instead of batch_size; of several inputs, the longest of a row counts.
         ragged_rank: says how many axes after the first vary in the list of an input, by its number or name.
         steps: batches of an epoch; None for all.
+        length_grouping: batches among whose rows those of like lengths are put together; 0 for none.
 
     Attributes:
         most_rows: rows of the largest batch in all epochs that were planned so far; 0 before the first.
@@ -341,6 +342,7 @@ class Table:
         max_tokens: int | None = None,
         ragged_rank: RankOf | None = None,
         steps: int | None = None,
+        length_grouping: int = 0,
     ) -> None:
         # Targets and weights of several outputs are a dict; a tuple of them is a list of numbers.
         self.inputs: Any = _columns("x", x, mask_maker, ragged_rank)
@@ -375,16 +377,19 @@ class Table:
         self.goes_on = False
         self._coming: list[Int] = []
         self._columns = columns
-        self._lengths = np.zeros(0, np.int64) if max_tokens is None else self._lengths_within(max_tokens)
+        self.length_grouping = length_grouping
+        self._lengths = np.zeros(0, np.int64)
+        if max_tokens is not None or length_grouping:
+            self._lengths = self._lengths_within(max_tokens)
         self._planned: int | None = None
 
-    def _lengths_within(self, max_tokens: int) -> Int:
+    def _lengths_within(self, max_tokens: int | None) -> Int:
         """(B,) steps of each row, all of which fit into a batch."""
         counts = [part.lengths() for part in self._ragged().values()]
         if not counts:
             raise ArgumentError(
                 explain(
-                    "max_tokens",
+                    "length_grouping" if max_tokens is None else "max_tokens",
                     expected="an input of rows of unequal length: lists, a Ragged, or a padded array in front of "
                     "Masking or Embedding(mask_zero=True)",
                     got="arrays, whose rows are all equally long",
@@ -393,7 +398,7 @@ class Table:
             )
         lengths: Int = np.max(counts, axis=0)
         longest = int(lengths.argmax())
-        if lengths[longest] > max_tokens:
+        if max_tokens is not None and lengths[longest] > max_tokens:
             raise DataError(
                 explain(
                     f"max_tokens={max_tokens}",
@@ -452,10 +457,29 @@ class Table:
         """The rows of each batch when their order is kept."""
         return self._deal(np.arange(self.nrows), 1)
 
-    def _deal(self, order: Int, waiting: int) -> list[Int]:
+    def _deal(self, order: Int, waiting: int, shuffle: np.random.Generator | None = None) -> list[Int]:
+        """The rows of each batch; with `length_grouping`, shuffle draws the order of the batches."""
+        if self.length_grouping:
+            return self._grouped(order, shuffle)
+        return self._cut(order, waiting)
+
+    def _cut(self, order: Int, waiting: int) -> list[Int]:
         if self.max_tokens is not None:
             return packed(self._lengths, self.max_tokens, order, waiting)
-        return [order[at : at + self.batch_size] for at in range(0, self.nrows, self.batch_size)]
+        return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
+
+    def _grouped(self, order: Int, shuffle: np.random.Generator | None) -> list[Int]:
+        """Rows of like lengths together: each window of so many batches is sorted by length, then dealt."""
+        each = self.batch_size
+        if self.max_tokens is not None:
+            each = max(int(self.max_tokens // max(self._lengths.mean(), 1)), 1)
+        batches: list[Int] = []
+        for at in range(0, self.nrows, self.length_grouping * each):
+            window = order[at : at + self.length_grouping * each]
+            window = window[np.argsort(self._lengths[window], kind="stable")]
+            made = self._cut(window, 1)
+            batches += made if shuffle is None else [made[number] for number in shuffle.permutation(len(made))]
+        return batches
 
     def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
         """Plan the batches of one epoch at once, and make them one by one.
@@ -475,7 +499,9 @@ class Table:
         """The rows of each batch of an epoch."""
 
         def dealt() -> list[Int]:
-            return self._in_order if shuffle is None else self._deal(shuffle.permutation(self.nrows), WAITING)
+            if shuffle is None:
+                return self._in_order
+            return self._deal(shuffle.permutation(self.nrows), WAITING, shuffle)
 
         if self.steps is None or not self.goes_on:
             return dealt()[: self.steps]
@@ -538,7 +564,7 @@ class Table:
         part.__dict__.pop("_in_order", None)
         part._columns = picked
         part.nrows = len(rows)
-        part._lengths = self._lengths[rows] if self.max_tokens is not None else self._lengths
+        part._lengths = self._lengths[rows] if len(self._lengths) else self._lengths
         part.inputs = _in_each(self.inputs, lambda at, _: picked[f"x{at}"])
         part.targets = _in_each(self.targets, lambda at, _: picked[f"y{at}"])
         part.weights = _in_each(self.weights, lambda at, _: picked[f"sample_weight{at}"])
@@ -718,6 +744,7 @@ def source_of(
     max_tokens: int | None = None,
     ragged_rank: RankOf | None = None,
     named: Callable[[Any, Any], tuple[Any, Any]] | None = None,
+    length_grouping: int | None = None,
 ) -> Source:
     """Make a source of batches of the arguments of `fit`.
 
@@ -732,6 +759,7 @@ def source_of(
         max_tokens: steps that a batch may hold, instead of batch_size.
         ragged_rank: as of `Table`.
         named: named(y, weight) gives targets and weights by the names of the outputs.
+        length_grouping: batches among whose rows those of like lengths are put together; None or 0 for none.
 
     Returns:
         The source.
@@ -742,16 +770,19 @@ def source_of(
     """
     if max_tokens is not None:
         _check_max_tokens(max_tokens, batch_size)
+    if length_grouping:
+        _check_length_grouping(length_grouping)
     if several and isinstance(x, list):
         x = tuple(x)
     if not yields_batches(x):
         if named is not None:
             y, weight = named(y, weight)
-        return Table(x, y, weight, 32 if batch_size is None else batch_size, mask_maker, max_tokens, ragged_rank, steps)
-    if max_tokens is not None:
+        size = 32 if batch_size is None else batch_size
+        return Table(x, y, weight, size, mask_maker, max_tokens, ragged_rank, steps, length_grouping or 0)
+    if max_tokens is not None or length_grouping:
         raise ArgumentError(
             explain(
-                f"max_tokens={max_tokens}",
+                f"length_grouping={length_grouping}" if max_tokens is None else f"max_tokens={max_tokens}",
                 expected="data that are all at hand",
                 got="a source of ready batches",
                 fix="yield batches of the size that you want, or give lists or a Ragged",
@@ -767,6 +798,13 @@ def source_of(
             )
         )
     return Stream(x, steps, mask_maker, ragged_rank, named)
+
+
+def _check_length_grouping(length_grouping: Any) -> None:
+    whole = isinstance(length_grouping, int | np.integer) and not isinstance(length_grouping, bool)
+    if not whole or length_grouping < 1:
+        got, fix = repr(length_grouping), "length_grouping=50"
+        raise ArgumentError(explain("length_grouping", expected="a number of batches, from 1 on", got=got, fix=fix))
 
 
 def _check_max_tokens(max_tokens: Any, batch_size: int | None) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from padless.layer import Layer
 
 _STANDIN_LENGTHS = (2, 3, 1)
+_SEVERAL = (list, tuple)
 
 
 class Node:
@@ -38,6 +38,23 @@ class Node:
         self.arguments = arguments
         self.training = training
         self.outputs: Any = None
+        positional, keyword = arguments
+        # As nearly all nodes are: nothing is then to be looked for in containers at each call.
+        alone = len(positional) == 1 and isinstance(positional[0], Symbol) and not keyword
+        self._alone: Symbol | None = positional[0] if alone else None
+
+    def run(self, values: dict[int, Any]) -> None:
+        """Call the layer on values, and add what it gives to them.
+
+        Args:
+            values: by id of the symbol.
+        """
+        if self._alone is not None:
+            y = self.layer._run(values[id(self._alone)])
+        else:
+            positional, keyword = replace(self.arguments, lambda symbol: values[id(symbol)])
+            y = self.layer._run(*positional, **keyword)
+        _bind(self.outputs, y, values)
 
     @property
     def parents(self) -> list[Symbol]:
@@ -71,8 +88,8 @@ def replace(tree: Any, function: Callable[[Symbol], Any]) -> Any:
     """
     if isinstance(tree, Symbol):
         return function(tree)
-    if isinstance(tree, list | tuple):
-        return type(tree)(replace(part, function) for part in tree)
+    if isinstance(tree, _SEVERAL):
+        return type(tree)([replace(part, function) for part in tree])
     if isinstance(tree, dict):
         return {key: replace(part, function) for key, part in tree.items()}
     return tree
@@ -115,8 +132,12 @@ def apply(
         containers.append(_each(y, lambda part: ...))
         return y
 
-    with layer.backend.no_gradient(), _origins(node, lambda symbol: symbol.standin):
-        y = layer.backend.abstractly(run)
+    with layer.backend.no_gradient():
+        try:
+            y = layer.backend.abstractly(run)
+        except DataError as wrong:
+            _tell_origins(wrong, node, lambda symbol: symbol.standin)
+            raise
     count = itertools.count()
     y = _in_order(y, containers[-1])  # JAX sorts dicts by their keys
     node.outputs = _each(y, lambda part: Symbol(part, node, next(count), layer.name))
@@ -193,7 +214,7 @@ def _bind(made: Any, y: Any, values: dict[int, Any]) -> None:
     elif isinstance(made, dict):
         for key, part in made.items():
             _bind(part, y[key], values)
-    elif isinstance(made, list | tuple):
+    elif isinstance(made, _SEVERAL):
         for part, value in zip(made, y, strict=True):
             _bind(part, value, values)
 
@@ -201,19 +222,15 @@ def _bind(made: Any, y: Any, values: dict[int, Any]) -> None:
 # ---- where rows come from, for errors
 
 
-@contextlib.contextmanager
-def _origins(node: Node, value_of: Callable[[Symbol], Any]) -> Iterator[None]:
-    """Within this context, an error about two different partitions says where each of them came from."""
-    try:
-        yield
-    except DataError as wrong:
-        if wrong.partitions is not None:
-            one, other = (_origin(node, rows, value_of) for rows in wrong.partitions)
-            wrong.partitions = None
-            if one and other:
-                head, fix, tail = str(wrong).partition("\n  Fix:")
-                wrong.args = (f"{head} The first rows are those of {one}, the second those of {other}.{fix}{tail}",)
-        raise
+def _tell_origins(wrong: DataError, node: Node, value_of: Callable[[Symbol], Any]) -> None:
+    """Have an error about two different partitions say where each of them came from."""
+    if wrong.partitions is None:
+        return
+    one, other = (_origin(node, rows, value_of) for rows in wrong.partitions)
+    wrong.partitions = None
+    if one and other:
+        head, fix, tail = str(wrong).partition("\n  Fix:")
+        wrong.args = (f"{head} The first rows are those of {one}, the second those of {other}.{fix}{tail}",)
 
 
 def _origin(node: Node, rows: RowPartition, value_of: Callable[[Symbol], Any]) -> str | None:
@@ -284,10 +301,15 @@ def run(nodes: list[Node], values: dict[int, Any], outputs: Any) -> Any:
         The outputs, in the same container.
     """
     for node in nodes:
-        positional, keyword = replace(node.arguments, lambda symbol: values[id(symbol)])
-        with _origins(node, lambda symbol: values.get(id(symbol))), training_is(node.training):
-            y = node.layer._run(*positional, **keyword)
-        _bind(node.outputs, y, values)
+        try:
+            if node.training is None:
+                node.run(values)
+            else:
+                with training_is(node.training):
+                    node.run(values)
+        except DataError as wrong:
+            _tell_origins(wrong, node, lambda symbol: values.get(id(symbol)))
+            raise
     return replace(outputs, lambda symbol: values[id(symbol)])
 
 

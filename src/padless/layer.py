@@ -10,8 +10,8 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import optree
@@ -21,7 +21,7 @@ from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetE
 from padless.forms import Form, enter
 from padless.named import snake_case
 from padless.ported import require_steps_alone
-from padless.ragged import Ragged
+from padless.ragged import Ragged, counted
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, Symbol
 from padless.targets import is_nested, live_entries, live_steps
@@ -35,8 +35,7 @@ _building = threading.RLock()
 """Two threads that call a layer for the first time must not both make its weights."""
 
 
-@dataclass(frozen=True)
-class Mode:
+class Mode(NamedTuple):
     """What a call inside a model knows of the call of the model."""
 
     training: bool = False
@@ -69,6 +68,9 @@ def unique_name(base: str) -> str:
     return base if _names[base] == 1 else f"{base}_{_names[base] - 1}"
 
 
+_SEVERAL = (list, tuple)
+
+
 def watched(layer: Layer, x: Any, y: Any) -> None:
     """Tell who watches the present call what went into a layer and what came out."""
     mode = _mode.get()
@@ -81,7 +83,6 @@ def inside_model() -> bool:
     return _mode.get() is not None
 
 
-@contextlib.contextmanager
 def calling(
     *,
     training: bool = False,
@@ -90,7 +91,7 @@ def calling(
     live: Array | None = None,
     losses: Callable[[Layer, Array], None] | Literal["around"] | None = "around",
     rows: Any = None,
-) -> Iterator[None]:
+) -> Within:
     """Within this context, layers are called as parts of a model.
 
     Args:
@@ -108,28 +109,32 @@ def calling(
         # Nothing is kept of a function that is being compiled: its numbers mean nothing outside.
         losses = around.losses if around is not None else keep_loss if live is None else None
     rows = around.rows if rows is None and around is not None else rows
-    with _within(Mode(training, tracing, watch, live, None if tracing else losses, rows)):
-        yield
+    return Within(Mode(training, tracing, watch, live, None if tracing else losses, rows))
 
 
-@contextlib.contextmanager
-def _within(mode: Mode) -> Iterator[None]:
-    token = _mode.set(mode)
-    try:
-        yield
-    finally:
-        _mode.reset(token)
+class Within:
+    """A context of layer calls; a class, since a generator's context takes as long as some layers do.
+
+    Args:
+        mode: what the calls know.
+    """
+
+    __slots__ = ("_mode", "_token")
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+
+    def __enter__(self) -> None:
+        self._token = _mode.set(self._mode)
+
+    def __exit__(self, *_: object) -> None:
+        _mode.reset(self._token)
 
 
-@contextlib.contextmanager
-def training_is(training: bool | None) -> Iterator[None]:
-    """Within this context, a call is a training step, or none; None leaves that to the call around it."""
-    if training is None:
-        yield
-        return
+def training_is(training: bool) -> Within:
+    """Within this context, a call is a training step, or none."""
     mode = _mode.get() or Mode()
-    with calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live):
-        yield
+    return calling(training=training, tracing=mode.tracing, watch=mode.watch, live=mode.live)
 
 
 @contextlib.contextmanager
@@ -140,7 +145,7 @@ def losses_go(to: Callable[[Layer, Array], None]) -> Iterator[None]:
         to: called with every layer that adds to the loss, and what it adds.
     """
     mode = _mode.get() or Mode(losses=keep_loss)
-    with _within(mode if mode.losses is None else replace(mode, losses=to)):
+    with Within(mode if mode.losses is None else mode._replace(losses=to)):
         yield
 
 
@@ -211,6 +216,8 @@ class Layer:
 
     _arguments: dict[str, Any]
     _call_parameters: ClassVar[frozenset[str]] = frozenset()
+    _asks_training: ClassVar[bool] = False
+    """Whether `call` wants to be told if it is a training step."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         """Note the arguments, for get_config."""
@@ -229,6 +236,7 @@ class Layer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._call_parameters = frozenset(inspect.signature(cls.call).parameters)
+        cls._asks_training = "training" in cls._call_parameters
         if "build" in cls.__dict__:
             cls.build = _noted(cls.__dict__["build"])  # type: ignore[method-assign]
 
@@ -701,20 +709,20 @@ class Layer:
         Returns:
             The form that came in: a list for a list, a Ragged for a Ragged, a padded array for one with a mask.
         """
-        if has_symbol(x) or any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
+        if has_symbol(x) or (args and any(map(has_symbol, args))) or (kwargs and any(map(has_symbol, kwargs.values()))):
             from padless.graph import apply, require_symbols
 
             require_symbols(self.place, x)
             return apply(self, x, args, mask, kwargs, training)
-        if _kept and _mode.get() is None:
+        if _mode.get() is None and _kept:
             self._forget_losses()
         if training is not None and training != self.training:
-            with _within(replace(_mode.get() or Mode(losses=keep_loss), training=training)):
+            with Within((_mode.get() or Mode(losses=keep_loss))._replace(training=training)):
                 return self._form_call(x, args, mask, kwargs)
         return self._form_call(x, args, mask, kwargs)
 
     def _form_call(self, x: Any, args: tuple[Any, ...], mask: Any, kwargs: dict[str, Any]) -> Any:
-        if type(x) is Ragged and mask is None and self.backend.is_array(x.flat_values):
+        if mask is None and self._reads_as_it_is(x):
             return self._run(x, *args, **kwargs)
         form: Form
         if self.merges:
@@ -722,6 +730,14 @@ class Layer:
         else:
             x, form = enter(x, mask, self.backend, self.place)
         return form.leave(self._run(x, *args, **kwargs))
+
+    def _reads_as_it_is(self, x: Any) -> bool:
+        """Whether an input is rows of the backend's arrays, or a list of them where the layer merges."""
+        if type(x) is Ragged:
+            return not self.merges and self.backend.is_array(x.flat_values)
+        if not self.merges or not isinstance(x, _SEVERAL) or not x:
+            return False
+        return all(type(value) is Ragged and self.backend.is_array(value.flat_values) for value in x)
 
     def _enter_many(self, values: Any, masks: Any) -> tuple[list[Any], Form]:
         if not isinstance(values, list | tuple) or not values:
@@ -750,10 +766,10 @@ class Layer:
         """Compute on values that are already a Ragged or arrays of the backend."""
         if not self.reads_nested and (any(map(is_nested, x)) if self.merges else is_nested(x)):
             return self._run_within(x, args, kwargs)
-        x = self._prepared(x)
-        if not self.reads_nested and is_nested(x):  # by now
-            return self._run_within(x, args, kwargs)
-        return self._run_prepared(x, args, kwargs)
+        prepared = self._prepared(x)
+        if prepared is not x and not self.reads_nested and is_nested(prepared):  # by now
+            return self._run_within(prepared, args, kwargs)
+        return self._run_prepared(prepared, args, kwargs)
 
     def _run_prepared(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self.input_spec is not None:
@@ -763,7 +779,8 @@ class Layer:
                 if not self.built:  # by another thread
                     self._build_for(x)
         y = self._dispatch(x, args, kwargs)
-        self.add_activity(y)
+        if self.activity_regularizer is not None:
+            self.add_activity(y)
         watched(self, x, y)
         return y
 
@@ -793,10 +810,13 @@ class Layer:
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The one branch on how the layer reads rows."""
         view = self._view
-        if "training" in self._call_parameters and "training" not in kwargs:
+        if self._asks_training and "training" not in kwargs:
             kwargs["training"] = self.training
-        many = self.merges
-        rows = next((v.rows for v in x if isinstance(v, Ragged)), None) if many else getattr(x, "rows", None)
+        many, rows = self.merges, None
+        if many:
+            rows = next((v.rows for v in x if isinstance(v, Ragged)), None)
+        elif isinstance(x, Ragged):
+            rows = x.rows
         if rows is None:
             if view == "ragged" and not many:
                 return self._run_uniform(x, args, kwargs)
@@ -815,8 +835,9 @@ class Layer:
             ours = type(self).__module__.startswith("padless.")
             self._computes_steps_alone = ours or require_steps_alone(self, values, kwargs)
         y = self.call(values, *args, **kwargs)
-        parts = [self._as_steps(part, rows) for part in _parts(y)]
-        return type(y)(parts) if isinstance(y, list | tuple) else parts[0]
+        if isinstance(y, _SEVERAL):
+            return type(y)([self._as_steps(part, rows) for part in y])
+        return self._as_steps(y, rows)
 
     def tried(self, x: Array, kwargs: dict[str, Any]) -> Any:
         """What `call` gives for an array, without any trace of it in gradients, losses or states."""
@@ -833,7 +854,7 @@ class Layer:
                     fix='view = "ragged" for a layer that mixes, drops or adds steps',
                 )
             )
-        return Ragged(y, rows)
+        return counted(y, rows)
 
     def _run_uniform(self, x: Array, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A layer that reads rows gets a dense array as rows of equal length; nothing is copied."""
@@ -925,7 +946,7 @@ class Layer:
 
     def _values_of_all(self, inputs: list[Any], rows: RowPartition) -> list[Array]:
         values = [self._same_rows(value, rows) for value in inputs]
-        if len({value.ndim for value in values}) > 1:
+        if any(value.ndim != values[0].ndim for value in values):
             raise ShapeError(
                 explain(
                     self.place,
@@ -946,7 +967,8 @@ class Layer:
                     fix="padless.spread(vector, like=sequences) gives each row's entry to all its steps",
                 )
             )
-        require_same_steps(self.place, rows, value.rows)
+        if value.rows is not rows:
+            require_same_steps(self.place, rows, value.rows)
         return value.values
 
     @property
@@ -993,6 +1015,8 @@ class Layer:
     def _converted(self, x: Any) -> Any:
         values = x.flat_values if isinstance(x, Ragged) else x
         kind = self.backend.dtype_name(values)
+        if kind == self.dtype and self.reads != "ids":
+            return x
         wanted = kind
         if kind.startswith(("float", "bfloat")):
             wanted = self.dtype
@@ -1143,7 +1167,7 @@ def rows_of_steps(x: Ragged) -> Iterator[None]:
     """
     mode = _mode.get() or Mode(losses=keep_loss)
     live = None if mode.live is None else live_steps(x, mode.live)
-    with _within(replace(mode, live=live, rows=count_of_rows(x))), naming_outer_rows(x.rows):
+    with Within(mode._replace(live=live, rows=count_of_rows(x))), naming_outer_rows(x.rows):
         yield
 
 
@@ -1171,7 +1195,7 @@ def _padded_again(y: Any) -> Any:
 
 def has_symbol(x: Any) -> bool:
     """Whether a value is a symbol, or a list, tuple or dict with one in it."""
-    if isinstance(x, list | tuple):
+    if isinstance(x, _SEVERAL):
         return any(isinstance(value, Symbol) for value in x)
     return isinstance(x, Symbol) or (isinstance(x, dict) and any(map(has_symbol, x.values())))
 

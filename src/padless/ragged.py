@@ -395,7 +395,8 @@ class Ragged(Operators):
     @property
     def flat_values(self) -> Array:
         """(N, ...) the innermost steps end to end: `values`, or those of the rows within the rows."""
-        return self.values.flat_values if isinstance(self.values, Ragged) else self.values
+        values = self.values
+        return values.flat_values if isinstance(values, Ragged) else values
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -695,11 +696,24 @@ def _restored(backend: str, values: npt.NDArray[Any], dtype: str, rows: RowParti
     return Ragged(backends.get(backend).asarray(values, dtype), rows)
 
 
-def _unflatten(rows: RowPartition, children: Sequence[Any]) -> Ragged:
-    # Trees are also filled with things that are no arrays (None, shapes, markers), so nothing is checked here.
+def counted(values: Any, rows: RowPartition) -> Ragged:
+    """Make a ragged value of steps that were counted already: nothing is checked.
+
+    Args:
+        values: (N, ...).
+        rows: their partition.
+
+    Returns:
+        The value.
+    """
     made = object.__new__(Ragged)
-    made.values, made.rows = children[0], rows
+    made.values, made.rows = values, rows
     return made
+
+
+def _unflatten(rows: RowPartition, children: Sequence[Any]) -> Ragged:
+    # Trees are also filled with things that are no arrays (None, shapes, markers).
+    return counted(children[0], rows)
 
 
 def _flatten(x: Any) -> tuple[tuple[Any], RowPartition, tuple[str]]:

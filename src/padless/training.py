@@ -469,6 +469,7 @@ class Trainer(Layer):
         validation_freq: int | Sequence[int] = 1,
         *,
         max_tokens: int | None = None,
+        length_grouping: int | None = None,
     ) -> History:
         """Train.
 
@@ -492,6 +493,9 @@ class Trainer(Layer):
             validation_freq: validate every so many epochs, or after those listed.
             max_tokens: steps of a batch, instead of batch_size: each holds as many rows as fit. With shuffle, rows
                 that fit are looked for a little ahead, so that nearly all of max_tokens is used. Not in Keras.
+            length_grouping: put rows of like lengths into one batch: of so many batches at a time, the rows are sorted
+                by length, dealt, and the batches shuffled. Recurrent layers then have fewer time steps to go through;
+                nothing else changes much, since no padding is computed anyway. Not in Keras.
 
         Returns:
             The history: loss and metrics by epoch, by live steps, whatever the batching. Ctrl-C ends training after
@@ -511,20 +515,20 @@ class Trainer(Layer):
             ['loss']
         """
         self._require_compiled("fit")
-        source = self._source(x, y, sample_weight, batch_size, steps_per_epoch, max_tokens)
+        source = self._source(x, y, sample_weight, batch_size, steps_per_epoch, max_tokens, length_grouping)
         held_out: Source | None = None
         if validation_data is not None:
             by_steps = None if validation_batch_size else max_tokens
             held_out = self._validation_source(
-                validation_data, validation_batch_size or batch_size, validation_steps, by_steps
+                validation_data, validation_batch_size or batch_size, validation_steps, by_steps, length_grouping
             )
         elif validation_split:
             source, held_out = _split(source, validation_split)
             held_out.deal(validation_batch_size, validation_steps)
         if isinstance(source, Table):
             source.goes_on = True
-            if shuffle:
-                self._refuse_shuffling()
+            if shuffle or length_grouping:
+                self._refuse_shuffling(length_grouping)
         source.warn_of_empty_rows()
         self._seed = _random.next_seed()
         self._class_weight = class_weight
@@ -533,6 +537,7 @@ class Trainer(Layer):
         told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
         self.stop_training = False
         logs: Logs = {}
+        self.backend.keep_memory()
         with _interruptible() as interrupted:
             told.tell("on_train_begin", {})
             try:
@@ -553,7 +558,7 @@ class Trainer(Layer):
                 self._class_weight = None
         return history
 
-    def _refuse_shuffling(self) -> None:
+    def _refuse_shuffling(self, length_grouping: int | None = None) -> None:
         """Rows that go on where those of the last batch ended must stay at their places."""
         stateful = [layer for _, layer in self.inner_layers() if "kept" in layer.__dict__]
         if stateful:
@@ -562,7 +567,7 @@ class Trainer(Layer):
                     f"fit of {self.name!r}",
                     expected="shuffle=False: each row of a batch goes on where the row at its place in the last one "
                     f"ended, in {stateful[0].place}, which is stateful",
-                    got="shuffle=True, the default",
+                    got=f"length_grouping={length_grouping}" if length_grouping else "shuffle=True, the default",
                     fix="fit(x, y, shuffle=False, batch_size=...), with a batch_size that divides the rows",
                 )
             )
@@ -632,6 +637,7 @@ class Trainer(Layer):
         batch_size: int | None = None,
         steps: int | None = None,
         max_tokens: int | None = None,
+        length_grouping: int | None = None,
     ) -> Source:
         if x is None:
             raise ArgumentError(explain("fit", expected="data", got="x=None", fix="model.fit(x, y)"))
@@ -646,14 +652,20 @@ class Trainer(Layer):
             max_tokens=max_tokens,
             ragged_rank=self._ragged_rank,
             named=lambda y, weight: (self._heads.targets(y), self._heads.weights(weight)),
+            length_grouping=length_grouping,
         )
 
     def _validation_source(
-        self, data: Any, batch_size: int | None, steps: int | None, max_tokens: int | None
+        self,
+        data: Any,
+        batch_size: int | None,
+        steps: int | None,
+        max_tokens: int | None,
+        length_grouping: int | None = None,
     ) -> Source:
         if isinstance(data, tuple | list) and len(data) in (2, 3):
             x, y, weight = (*data, None)[:3]
-            return self._source(x, y, weight, batch_size, steps, max_tokens)
+            return self._source(x, y, weight, batch_size, steps, max_tokens, length_grouping)
         if isinstance(data, tuple):
             raise ArgumentError(
                 explain(
@@ -703,6 +715,7 @@ class Trainer(Layer):
         class_weight: dict[int, float] | None = None,
         steps: str | Sequence[str] = ("train",),
         max_tokens: int | None = None,
+        length_grouping: int | None = None,
         verbose: int | str = "auto",
     ) -> int:
         """Compile ahead what `fit` on these data would compile on its way; nothing to do where nothing is compiled.
@@ -721,6 +734,7 @@ class Trainer(Layer):
             class_weight: as in `fit`.
             steps: some of "train", "evaluate" and "predict".
             max_tokens: as in `fit`.
+            length_grouping: as in `fit`.
             verbose: 0 silent; 1 a bar after two seconds; "auto" is 1 on a terminal.
 
         Returns:
@@ -740,7 +754,7 @@ class Trainer(Layer):
         names = warming.checked(steps)
         if set(names) - {"predict"}:
             self._require_compiled("warmup")
-        source = self._source(x, y, sample_weight, batch_size, None, max_tokens)
+        source = self._source(x, y, sample_weight, batch_size, None, max_tokens, length_grouping)
         if self.run_eagerly or not self.backend.compiles:
             return 0
         self._class_weight = class_weight
@@ -766,6 +780,7 @@ class Trainer(Layer):
         return_dict: bool = False,
         *,
         max_tokens: int | None = None,
+        length_grouping: int | None = None,
     ) -> Any:
         """Compute loss and metrics, by live steps.
 
@@ -779,12 +794,15 @@ class Trainer(Layer):
             callbacks: told how it goes.
             return_dict: whether to return a dict by name.
             max_tokens: steps of a batch, instead of batch_size.
+            length_grouping: as in `fit`; changes nothing in what comes out.
 
         Returns:
             The loss; or a list of the loss and the metrics (`metrics_names`); or a dict.
         """
         self._require_compiled("evaluate")
-        source = self._source(x, y, sample_weight, batch_size, steps, max_tokens)
+        source = self._source(x, y, sample_weight, batch_size, steps, max_tokens, length_grouping)
+        if length_grouping:
+            self._refuse_shuffling(length_grouping)
         told = self._callback_list(list(callbacks or ()), verbose, 1, len(source) or None)
         logs = self._evaluate(source, told)
         if return_dict:
@@ -815,6 +833,7 @@ class Trainer(Layer):
         callbacks: Sequence[Callback] | None = None,
         *,
         max_tokens: int | None = None,
+        length_grouping: int | None = None,
     ) -> Any:
         """Compute outputs for many rows, batch by batch.
 
@@ -825,27 +844,35 @@ class Trainer(Layer):
             steps: batches; default: all.
             callbacks: told how it goes.
             max_tokens: steps of a batch, instead of batch_size.
+            length_grouping: as in `fit`; changes nothing in what comes out.
 
         Returns:
             NumPy: an array (B, ...) where rows end in the model; else the form that came in: a list of arrays for a
             list, a Ragged for a Ragged, a padded array for a padded one. Rows are in the order given.
         """
-        source = self._source(x, None, None, batch_size, steps, max_tokens)
+        source = self._source(x, None, None, batch_size, steps, max_tokens, length_grouping)
+        if length_grouping:
+            self._refuse_shuffling(length_grouping)
         told = self._callback_list(
             list(callbacks or ()), 0 if verbose in ("auto", 2) else verbose, 1, len(source) or None
         )
         if verbose == "auto" and sys.stdout.isatty():
             told = self._callback_list(list(callbacks or ()), 1, 1, len(source) or None)
         told.tell("on_predict_begin", {})
-        parts = []
+        parts, order = [], []
         for at, batch in enumerate(source.epoch()):
             told.tell("on_predict_batch_begin", at, {})
             with _rows_of_the_data(batch):
                 parts.append(self._predict_on(batch))
+            if batch.rows is not None and length_grouping:
+                order.append(batch.rows)
             self.last_batch_steps = batch.nsteps
             told.tell("on_predict_batch_end", at, {})
         told.tell("on_predict_end", {})
-        return _form_of(x, several=isinstance(source, Table) and isinstance(source.inputs, tuple)).leave(_joined(parts))
+        made = _joined(parts)
+        if order:
+            made = _picked(made, np.argsort(np.concatenate(order)))
+        return _form_of(x, several=isinstance(source, Table) and isinstance(source.inputs, tuple)).leave(made)
 
     def _predict_on(self, batch: Batch) -> Any:
         with self._lock:  # until another thread has built all layers
@@ -1061,6 +1088,15 @@ def _joined(parts: list[Any]) -> Any:
     if not isinstance(first, Ragged):
         return np.concatenate(parts)
     return Ragged(_joined([part.values for part in parts]), _joined_rows([part.rows for part in parts]))
+
+
+def _picked(made: Any, rows: Any) -> Any:
+    """Rows of all outputs, in another order."""
+    if isinstance(made, tuple | list):
+        return type(made)(_picked(part, rows) for part in made)
+    if isinstance(made, dict):
+        return {key: _picked(part, rows) for key, part in made.items()}
+    return made[rows]
 
 
 def _joined_rows(parts: list[RowPartition]) -> RowPartition:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from padless import activations, backends, optimizers
 from padless.backends.base import Backend
 from padless.errors import DTypeError
-from padless.lengths import Transposed
+from padless.lengths import Transposed, Window
 from padless.rows import RowPartition
 from tests import strategies
 from tests.conftest import BACKENDS
@@ -40,6 +40,7 @@ COMPARED = {
     "segment_sum",
     "segment_max",
     "recur",
+    "window_max",
     "convolve",
     "attention",
     "scan",
@@ -58,6 +59,11 @@ COMPARED = {
     "pair_scores",
     "pair_dropout",
     "pair_sums",
+    # In test_memory.py.
+    "keep_memory",
+    # In test_dense_kernels.py.
+    "dense",
+    "layer_norm",
     # In tests/training/test_ctc.py.
     "ctc",
     # In test_jax_compiled.py: a compiled step is the step.
@@ -318,11 +324,29 @@ def test_convolve(
         assert fast is rows
 
 
+@all_backends
+@given(batch=batches, window=windows, holes=st.booleans(), width=st.sampled_from([1, 5, 70]))
+def test_window_max(name: str, batch: Any, window: tuple[int, int, int, str], holes: bool, width: int) -> None:
+    (lengths, seed, dtype), (size, stride, dilation, padding) = batch, window
+    backend, draw = backends.get(name), np.random.default_rng(seed)
+    rows = RowPartition.from_lengths(lengths)
+    if holes:
+        rows, _ = rows.select(draw.random(rows.nvals) < 0.5)
+    # Few different numbers, so that windows see the largest more than once.
+    x = draw.integers(0, 3, (rows.nvals, width)).astype(dtype)
+    how = Window(size, stride, dilation, padding)
+    assert_same(
+        with_gradients(backend, lambda v: [backend.window_max(v, rows, how)], x),
+        with_gradients(backend, lambda v: [Backend.window_max(backend, v, rows, how)], x),
+    )
+
+
 def test_convolve_in_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     from padless.backends.torch import convolution
 
-    monkeypatch.setattr(convolution, "_BLOCK", 7)
+    monkeypatch.setattr(convolution, "_PIECE", 8)
+    monkeypatch.setattr(convolution, "_SHORT_PIECE", 4)
     monkeypatch.setattr(convolution, "_THIN_BLOCK", 7)
     backend, draw = backends.get("torch"), np.random.default_rng(0)
     rows = RowPartition.from_lengths([9, 0, 30, 4])

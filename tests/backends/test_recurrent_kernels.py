@@ -377,34 +377,6 @@ def test_second_derivatives_are_refused() -> None:
 
 
 @NATIVE
-def test_memory_that_is_used_again_is_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
-    spare = native_recurrent._Spare()
-    monkeypatch.setattr(native_recurrent, "_spare", spare)
-    monkeypatch.setattr(native_recurrent, "_FRESH", 1)
-    batches = [RowPartition.from_lengths(lengths) for lengths in ([3, 2], [1, 4, 2], [2, 2], [5])]
-
-    def forward(number: int) -> tuple[Any, list[Any]]:
-        rows = batches[number]
-        a = arrays("lstm", rows.nrows, rows.nvals, True, "float32", number)
-        leaves = {n: torch.from_numpy(v).requires_grad_() for n, v in a.items()}
-        cell = Formula("lstm", {n: leaves[n] for n in leaves if n.endswith(("kernel", "bias"))})
-        y, _ = backends.get("torch").recur(cell, leaves["x"], rows, (leaves["h"], leaves["c"]))
-        return y.square().sum(), list(leaves.values())
-
-    expected = [torch.autograd.grad(*forward(number)) for number in range(4)]
-    first, second = forward(0), forward(1)
-    found = {0: torch.autograd.grad(*first, retain_graph=True)}
-    third = forward(2)
-    found[2] = torch.autograd.grad(*third)
-    torch.testing.assert_close(torch.autograd.grad(*first), found[0])
-    fourth = forward(3)
-    found[1], found[3] = torch.autograd.grad(*second), torch.autograd.grad(*fourth)
-    for number, each in found.items():
-        torch.testing.assert_close(each, expected[number])
-    assert 0 < len(spare._blocks) <= native_recurrent._SPARE
-
-
-@NATIVE
 @given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=40), count=st.integers(1, 5))
 def test_every_row_is_dealt_once_and_evenly(lengths: list[int], count: int) -> None:
     dealt = native_recurrent.deal(np.array(lengths), count)

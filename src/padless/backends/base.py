@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Array = Any
 """An array of whatever framework the backend hides."""
 
+_dtype_names: dict[Any, str] = {}
+"""By dtype: making the text takes as long as some layers do."""
+
 Step = Callable[..., tuple[Array, tuple[Array, ...]]]
 """step(x_t, state, *constants) -> (y_t, new state), all with the live rows as first axis."""
 
@@ -168,7 +171,10 @@ class Backend(ABC):
 
     def dtype_name(self, x: Array) -> str:
         """Name of an array's dtype, such as "float32"."""
-        return str(x.dtype).rsplit(".", 1)[-1]
+        name = _dtype_names.get(x.dtype)
+        if name is None:
+            name = _dtype_names[x.dtype] = str(x.dtype).rsplit(".", 1)[-1]
+        return name
 
     def index(self, rows: RowPartition, name: str, *arguments: Any) -> Array:
         """An array of the partition on this backend's device, moved once per batch.
@@ -241,6 +247,25 @@ class Backend(ABC):
         largest = xp.max(self._padded_rows(values, rows, lowest), axis=1)
         alive = xp.reshape(self.index(rows, "row_lengths") > 0, (rows.nrows, *(1 for _ in shape[1:])))
         return xp.where(alive, largest, xp.zeros_like(largest))
+
+    def window_max(self, values: Array, rows: RowPartition, window: Window) -> Array:
+        """Largest step that each window sees, feature by feature.
+
+        Args:
+            values: (N, ...) floats.
+            rows: their partition.
+            window: size, stride, dilation and padding.
+
+        Returns:
+            (M, ...), with M of `rows.derived(window)`; 0 where a window sees nothing but holes.
+        """
+        xp = self.xp
+        index = self.index(rows, "taps", window)
+        y = xp.max(self.take_or(values, index, -xp.inf), axis=1)
+        if not rows.has_holes:
+            return y
+        seen = xp.any(index < rows.nvals, axis=1)
+        return xp.where(xp.reshape(seen, (seen.shape[0], *(1 for _ in y.shape[1:]))), y, xp.zeros_like(y))
 
     def take_or(self, values: Array, index: Array, fill: float | int) -> Array:
         """values[index] for an int index of any shape, `fill` where the index is N (one past the end)."""
@@ -338,6 +363,8 @@ class Backend(ABC):
         dilation: int = 1,
         padding: str = "valid",
         groups: int = 1,
+        bias: Array | None = None,
+        relu: bool = False,
     ) -> tuple[Array, RowPartition]:
         """Convolve every row alone along time.
 
@@ -349,28 +376,71 @@ class Backend(ABC):
             dilation: places between two taps.
             padding: "valid", "same" or "causal".
             groups: number of groups of features that do not see each other.
+            bias: (filters,) added to every output; None for none.
+            relu: whether outputs below 0 become 0.
 
         Returns:
             (M, filters) and the partition of the output.
         """
+        window = Window(kernel.shape[0], stride, dilation, padding)
+        y = self._convolve_taps(x, self.index(rows, "taps", window), kernel, groups)
+        return self.finish(y, bias, relu), rows.derived(window)
+
+    def dense(self, x: Array, kernel: Array, bias: Array | None = None, relu: bool = False) -> Array:
+        """Multiply every step by a matrix.
+
+        Args:
+            x: (..., D).
+            kernel: (D, F).
+            bias: (F,) added to every output; None for none.
+            relu: whether outputs below 0 become 0.
+
+        Returns:
+            (..., F).
+        """
+        return self.finish(x @ kernel, bias, relu)
+
+    def layer_norm(self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float) -> Array:
+        """Give the features of every step mean 0 and variance 1, then scale and shift them.
+
+        Args:
+            x: (..., D).
+            gamma: (D,) or None.
+            beta: (D,) or None.
+            epsilon: added to the variance.
+
+        Returns:
+            (..., D).
+        """
+        centred = x - self.xp.mean(x, axis=-1, keepdims=True)
+        y = centred / self.xp.sqrt(self.xp.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+        y = y if gamma is None else y * gamma
+        return y if beta is None else y + beta
+
+    def finish(self, y: Array, bias: Array | None, relu: bool) -> Array:
+        """Add a bias, and make 0 of what is below; as `convolve` and `dense`."""
+        y = y if bias is None else y + bias
+        if not relu:
+            return y
+        function = self.native.get("relu")
+        return self.xp.where(y <= 0, self.xp.zeros_like(y), y) if function is None else function(y)
+
+    def _convolve_taps(self, x: Array, index: Array, kernel: Array, groups: int) -> Array:
+        """What the windows see times the kernel: (N, D), (M, K) and (K, D / groups, filters) to (M, filters)."""
         xp = self.xp
         size, width, filters = kernel.shape
-        window = Window(size, stride, dilation, padding)
-        made = rows.derived(window)
-        index = self.index(rows, "taps", window)
-        if width == 1 < groups:
-            return self._convolve_depthwise(x, index, xp.reshape(kernel, (size, groups, filters // groups))), made
-        taps = self.take_or(x, index, 0)
-        if groups == 1:
-            flat = xp.reshape(taps, (made.nvals, size * width))
-            return flat @ xp.reshape(kernel, (size * width, filters)), made
         each = filters // groups
+        if width == 1 < groups:
+            return self._convolve_depthwise(x, index, xp.reshape(kernel, (size, groups, each)))
+        taps, seen = self.take_or(x, index, 0), (index.shape[0], size * width)
+        if groups == 1:
+            return xp.reshape(taps, seen) @ xp.reshape(kernel, (size * width, filters))
         parts = [
-            xp.reshape(taps[:, :, g * width : (g + 1) * width], (made.nvals, size * width))
+            xp.reshape(taps[:, :, g * width : (g + 1) * width], seen)
             @ xp.reshape(kernel[:, :, g * each : (g + 1) * each], (size * width, each))
             for g in range(groups)
         ]
-        return xp.concat(parts, axis=1), made
+        return xp.concat(parts, axis=1)
 
     def _convolve_depthwise(self, x: Array, index: Array, kernel: Array) -> Array:
         """Convolve every feature with kernels of its own: (N, D), (M, K) and (K, D, each) to (M, D * each)."""
@@ -649,6 +719,9 @@ class Backend(ABC):
         return self.xp.permute_dims(self.xp.flip(kernel, axis=spatial), (*spatial, kernel.ndim - 1, kernel.ndim - 2))
 
     # ---- training
+
+    def keep_memory(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Get ready for many steps of about one size: what one of them freed is to be kept for the next."""
 
     def value_and_grad(
         self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]

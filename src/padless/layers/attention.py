@@ -438,10 +438,10 @@ class _Projection(Layer):
             (N, ..., *outer).
         """
         columns, before = math.prod(self.inner), x.shape[: x.ndim - len(self.inner)]
-        flat = self.xp.reshape(x, (math.prod(before), columns))
-        y = flat @ self.xp.reshape(self.kernel, (columns, math.prod(self.outer)))
-        y = self.xp.reshape(y, (*before, *self.outer))
-        return y if self.bias is None else y + self.bias
+        flat, made = self.xp.reshape(x, (math.prod(before), columns)), math.prod(self.outer)
+        bias = None if self.bias is None else self.xp.reshape(self.bias, (made,))
+        y = self.backend.dense(flat, self.xp.reshape(self.kernel, (columns, made)), bias)
+        return self.xp.reshape(y, (*before, *self.outer))
 
     def project(self, like: Ragged, x: Array, activation: Callable[[Array], Array] | None = None) -> Array:
         """Project the steps of rows, and count what comes of it.

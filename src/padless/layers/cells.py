@@ -193,8 +193,7 @@ class GatedCell(Layer):
         Returns:
             (N, gates * units).
         """
-        z = x @ self.kernel
-        return z if self.bias is None else z + self.bias
+        return self.backend.dense(x, self.kernel, self.bias)
 
     def step(self, z: Array, state: State, *constants: Array) -> tuple[Array, State]:
         """The rest of the formula, for one time step.
@@ -510,10 +509,8 @@ class GRUCell(GatedCell):
 
     def project(self, x: Array) -> Array:
         """The part of the formula that needs no state; see GatedCell."""
-        z = x @ self.kernel
-        if self.bias is None:
-            return z
-        return z + (self.bias[0, :] if self.reset_after else self.bias)
+        bias = self.bias[0, :] if self.bias is not None and self.reset_after else self.bias
+        return self.backend.dense(x, self.kernel, bias)
 
     def step(self, z: Array, state: State, *constants: Array) -> tuple[Array, State]:
         """The part of the formula that needs the state; see GatedCell."""

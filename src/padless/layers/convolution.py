@@ -59,10 +59,21 @@ class Windowed(FeatureAxis):
         require_rank(self.place, spec, self.spatial + 2)
         self._features = spec.features
 
-    def _convolved(self, x: Ragged | Array, kernel: Array, groups: int) -> Ragged | Array:
-        """Rows (B, None, D) to rows (B, None, filters), or arrays (B, ..., D) to (B, ..., filters)."""
+    def _convolved(self, x: Ragged | Array, kernel: Array, groups: int, finish: bool = True) -> Ragged | Array:
+        """Rows (B, None, D) to rows (B, None, filters), or arrays (B, ..., D) to (B, ..., filters).
+
+        Args:
+            x: rows or array.
+            kernel: (sizes, D / groups, filters).
+            groups: number of groups of features that do not see each other.
+            finish: whether to add the bias and apply the activation.
+
+        Returns:
+            Rows or array.
+        """
         if isinstance(x, Ragged):
             require_features(self.place, x.values, self._features)
+            relu = finish and self.activation is activations.relu
             y, rows = self.backend.convolve(
                 x.values,
                 x.rows,
@@ -71,8 +82,10 @@ class Windowed(FeatureAxis):
                 dilation=self.dilation_rate[0],
                 padding=self.padding,
                 groups=groups,
+                bias=self.bias if finish else None,
+                relu=relu,
             )
-            return Ragged(y, rows)
+            return Ragged(self.activation(y) if finish and not relu else y, rows)
         require_features(self.place, x, self._features)
         spans = [(k - 1) * d + 1 for k, d in zip(self.kernel_size, self.dilation_rate, strict=True)]
         if self.padding == "valid" and any(n < span for n, span in zip(x.shape[1:-1], spans, strict=True)):
@@ -84,7 +97,8 @@ class Windowed(FeatureAxis):
                     fix="padding='same', or a smaller kernel_size",
                 )
             )
-        return self.backend.convolve_dense(x, kernel, self.strides, self.dilation_rate, self.padding, groups)
+        y = self.backend.convolve_dense(x, kernel, self.strides, self.dilation_rate, self.padding, groups)
+        return self._finished(y) if finish else y
 
     def _finished(self, y: Ragged | Array) -> Ragged | Array:
         """With the bias, and through the activation."""
@@ -170,7 +184,7 @@ class Convolution(Windowed):
         Returns:
             The same with other places and filters.
         """
-        return self._finished(self._convolved(x, self.kernel, self.groups))
+        return self._convolved(x, self.kernel, self.groups)
 
 
 class Conv1D(Convolution):

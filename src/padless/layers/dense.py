@@ -105,5 +105,6 @@ class Dense(Layer):
             (N, ..., units).
         """
         require_features(self.place, x, self.kernel.shape[0])
-        y = x @ self.kernel
-        return self.activation(y if self.bias is None else y + self.bias)
+        relu = self.activation is activations.relu
+        y = self.backend.dense(x, self.kernel, self.bias, relu)
+        return y if relu else self.activation(y)

@@ -147,6 +147,8 @@ class LayerNormalization(_Normalization):
         """
         if self._axes == (-1,):
             require_features(self.place, x, self._beside[-1])
+            if not self.rms_scaling:
+                return self.backend.layer_norm(x, self.gamma, self.beta, self.epsilon)
         centred = x - self.xp.mean(x, axis=self._axes, keepdims=True)
         variance = self.xp.mean(centred * centred, axis=self._axes, keepdims=True)
         y = (x if self.rms_scaling else centred) / self.xp.sqrt(variance + self.epsilon)

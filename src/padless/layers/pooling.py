@@ -92,12 +92,7 @@ class MaxPooling1D(_Pooling1D):
         Returns:
             (B, None, ...).
         """
-        index, taps = self._taps(x, -self.xp.inf)
-        y = self.xp.max(taps, axis=1)
-        if x.rows.has_holes:
-            seen = self.xp.any(index < x.rows.nvals, axis=1)
-            y = self.xp.where(self._of_windows(seen, y), y, self.xp.zeros_like(y))
-        return Ragged(y, x.rows.derived(self._window))
+        return Ragged(self.backend.window_max(x.values, x.rows, self._window), x.rows.derived(self._window))
 
 
 class AveragePooling1D(_Pooling1D):

@@ -31,10 +31,10 @@ class _Depthwise(Windowed):
         self.depth_multiplier = positive(self.place, "depth_multiplier", depth_multiplier)
         self._read_ending(activation, use_bias)
 
-    def _each_convolved(self, x: Ragged | Array, kernel: Array) -> Ragged | Array:
+    def _each_convolved(self, x: Ragged | Array, kernel: Array, finish: bool) -> Ragged | Array:
         """Features D to D * depth_multiplier."""
         made = self._features * self.depth_multiplier
-        return self._convolved(x, self.xp.reshape(kernel, (*self.kernel_size, 1, made)), self._features)
+        return self._convolved(x, self.xp.reshape(kernel, (*self.kernel_size, 1, made)), self._features, finish)
 
 
 class DepthwiseConvolution(_Depthwise):
@@ -92,7 +92,7 @@ class DepthwiseConvolution(_Depthwise):
         Returns:
             The same with other places, and D * depth_multiplier features.
         """
-        return self._finished(self._each_convolved(x, self.kernel))
+        return self._each_convolved(x, self.kernel, finish=True)
 
 
 class SeparableConvolution(_Depthwise):
@@ -161,7 +161,7 @@ class SeparableConvolution(_Depthwise):
         Returns:
             The same with other places and filters.
         """
-        y = self._each_convolved(x, self.depthwise_kernel)
+        y = self._each_convolved(x, self.depthwise_kernel, finish=False)
         return self._finished(y @ self.xp.reshape(self.pointwise_kernel, self.pointwise_kernel.shape[-2:]))
 
 

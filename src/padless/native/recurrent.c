@@ -1,4 +1,4 @@
-/* LSTM, GRU and the plain recurrent layer on packed rows, forward and backward: one call computes its rows on one thread.
+/* LSTM, GRU and the plain recurrent layer on packed rows, forward and backward: one thread computes a group of rows.
 
    Rows come longest first. Those that are alive at a time step are computed together, and a row that has ended costs
    nothing. Nothing is put into another order: row r reads and writes step first[r] + ahead * t of the packed arrays.
@@ -625,23 +625,25 @@ ALWAYS int backward(const int kind, const Layer *l) {
     return 0;
 }
 
-/* Layers that threads share: each takes the next that nobody has taken, until `next` has come to `count`. */
+/* Groups of rows, of which each thread takes the next until none is left. */
 typedef struct {
-    const Layer *layers;
+    const Layer *groups;
     Int count, next, failed;
 } Call;
 
-ALWAYS int each(Call *call, const int back, const int kind) {
-    for (Int at; (at = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED)) < call->count;) {
-        const Layer *l = call->layers + at;
-        if (back ? backward(kind, l) : forward(kind, l)) __atomic_store_n(&call->failed, 1, __ATOMIC_RELAXED);
-    }
-    return 0;
-}
-
 #define BOTH(kind, name)                                                                                               \
-    EXPORT int NAME(name)(Call *call) { return each(call, 0, kind); }                                                  \
-    EXPORT int NAME(name##_back)(Call *call) { return each(call, 1, kind); }
+    EXPORT int NAME(name)(Call *call) {                                                                                \
+        for (Int at; (at = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED)) < call->count;) {                     \
+            if (forward(kind, call->groups + at)) call->failed = 1;                                                    \
+        }                                                                                                              \
+        return 0;                                                                                                      \
+    }                                                                                                                  \
+    EXPORT int NAME(name##_back)(Call *call) {                                                                         \
+        for (Int at; (at = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED)) < call->count;) {                     \
+            if (backward(kind, call->groups + at)) call->failed = 1;                                                   \
+        }                                                                                                              \
+        return 0;                                                                                                      \
+    }
 
 BOTH(LSTM, lstm)
 BOTH(GRU, gru)

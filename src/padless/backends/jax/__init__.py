@@ -292,13 +292,16 @@ class JaxBackend(Backend):
         dilation: int = 1,
         padding: str = "valid",
         groups: int = 1,
+        bias: Array | None = None,
+        relu: bool = False,
     ) -> tuple[Array, RowPartition]:
         window = Window(kernel.shape[0], stride, dilation, padding)
         made = rows.derived(window)
+        how: dict[str, Any] = {"stride": stride, "dilation": dilation, "groups": groups}
         if not rows.nvals or not made.nvals:
-            return super().convolve(x, rows, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)
-        arrays = self.plan(rows, "separated", window)
-        return convolution.convolve(x, kernel, arrays, stride=stride, dilation=dilation, groups=groups), made
+            return super().convolve(x, rows, kernel, **how, padding=padding, bias=bias, relu=relu)
+        y = convolution.convolve(x, kernel, self.plan(rows, "separated", window), **how)
+        return self.finish(y, bias, relu), made
 
     def attention(
         self,

@@ -19,9 +19,9 @@ import torch
 from torch.nn import functional
 
 from padless.backends.base import Array, Backend, Cell
-from padless.backends.torch import attention, convolution, recurrent
+from padless.backends.torch import attention, convolution, dense, flash, memory, pooling, recurrent
 from padless.errors import DTypeError, explain
-from padless.lengths import Transposed
+from padless.lengths import Transposed, Window
 from padless.rows import PairRows, RowPartition
 
 if TYPE_CHECKING:
@@ -39,30 +39,6 @@ def _namespace() -> Any:
     # array_api_compat's own `take` looks for negative indices (7.8 against 2.1 microseconds a call) and its `matmul`
     # for mixed dtypes (5.4 against 1.3); what it adds to every other function is below one microsecond.
     return types.SimpleNamespace(**{**vars(array_api_compat.torch), "take": _take, "matmul": torch.matmul})
-
-
-class _SegmentMax(torch.autograd.Function):
-    """Largest step of each row; the gradient is shared equally among the steps that reach it, as torch.amax does.
-
-    About half the time of torch.segment_reduce or of a maximum over padded rows.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, rowids: torch.Tensor, nrows: int) -> torch.Tensor:
-        """(N, D) to (B, D)."""
-        largest = values.new_zeros((nrows, values.shape[1]))
-        largest.scatter_reduce_(0, rowids[:, None].expand(values.shape), values, "amax", include_self=False)
-        ctx.save_for_backward(values, rowids, largest)
-        return largest
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        """(B, D) to (N, D)."""
-        values, rowids, largest = ctx.saved_tensors
-        reached = (values == largest.index_select(0, rowids)).to(values.dtype)
-        ties = torch.zeros_like(largest).index_add_(0, rowids, reached)
-        shared = grads[0] / ties.clamp_(min=1)
-        return reached.mul_(shared.index_select(0, rowids)), None, None
 
 
 class TorchBackend(Backend):
@@ -167,9 +143,11 @@ class TorchBackend(Backend):
         shape = (rows.nrows, *values.shape[1:])
         if not values.numel():
             return values.new_zeros(shape)
-        flat = values.reshape(rows.nvals, -1)
-        largest: torch.Tensor = _SegmentMax.apply(flat, self.index(rows, "value_rowids"), rows.nrows)  # type: ignore[no-untyped-call]
-        return largest.reshape(shape)
+        return pooling.segment_max(self, values.reshape(rows.nvals, -1), rows).reshape(shape)
+
+    def window_max(self, values: Array, rows: RowPartition, window: Window) -> Array:
+        found = pooling.window_max(self, values, rows, window)
+        return super().window_max(values, rows, window) if found is None else found
 
     def recur(
         self,
@@ -186,6 +164,14 @@ class TorchBackend(Backend):
             return super().recur(cell, x, rows, state, reverse=reverse, constants=constants)
         return kernel(self, cell, x, rows, state, reverse)
 
+    def dense(self, x: Array, kernel: Array, bias: Array | None = None, relu: bool = False) -> Array:
+        if x.ndim < 2:
+            return super().dense(x, kernel, bias, relu)
+        return dense.dense(x, kernel, bias, relu)
+
+    def layer_norm(self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float) -> Array:
+        return functional.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
+
     def convolve(
         self,
         x: Array,
@@ -196,11 +182,15 @@ class TorchBackend(Backend):
         dilation: int = 1,
         padding: str = "valid",
         groups: int = 1,
+        bias: Array | None = None,
+        relu: bool = False,
     ) -> tuple[Array, RowPartition]:
-        fast = convolution.convolve(self, x, rows, kernel, dilation, padding, groups) if stride == 1 else None
+        window = Window(kernel.shape[0], stride, dilation, padding)
+        fast = convolution.convolve(self, x, rows, kernel, window, groups, bias, relu)
         if fast is not None:
             return fast
-        return super().convolve(x, rows, kernel, stride=stride, dilation=dilation, padding=padding, groups=groups)
+        how: dict[str, Any] = {"stride": stride, "dilation": dilation, "padding": padding, "groups": groups}
+        return super().convolve(x, rows, kernel, **how, bias=bias, relu=relu)
 
     def attention(
         self,
@@ -220,6 +210,8 @@ class TorchBackend(Backend):
         options: dict[str, Any] = {"scale": scale, "causal": causal, "window": window, "mask": mask}
         if dropout:  # torch's kernel draws by a generator of its own
             return super().attention(q, k, v, rows, value_rows, **options, dropout=dropout, seed=seed)
+        if mask is None and window != 0 and flash.fits(q, k, v):
+            return flash.attend(self, q, k, v, rows, value_rows, scale=scale, causal=causal, window=window)
         layout = attention.plan(self, rows, value_rows)
         if mask is not None:
             pairs = rows.pairs(value_rows)
@@ -246,6 +238,10 @@ class TorchBackend(Backend):
         return convolution.convolve_dense_transposed(x, kernel, hows)
 
     # ---- training
+
+    def keep_memory(self) -> None:
+        if self._device.type == "cpu":
+            memory.keep()
 
     def value_and_grad(
         self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]

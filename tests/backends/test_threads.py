@@ -1,0 +1,63 @@
+"""Work shared among torch's own threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+threads = pytest.importorskip("padless.backends.torch.threads")
+
+
+@pytest.fixture(params=[1, 2, 3])
+def count(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(params=["torch's", "own"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "own":
+        monkeypatch.setattr(threads, "_openmp", lambda: None)
+
+
+@pytest.mark.usefixtures("kind")
+def test_every_part_is_done_once(count: int) -> None:
+    for _ in range(50):
+        done: list[Any] = []
+        threads.share(lambda part, parts, done=done: done.append((part, parts)))
+        assert sorted(done) == [(part, count) for part in range(count)]
+        # torch's own threads go on as before.
+        assert float(torch.ones(1 << 20).sum()) == 1 << 20
+
+
+@pytest.mark.usefixtures("kind")
+def test_an_error_comes_out(count: int) -> None:
+    def work(part: int, parts: int) -> None:
+        if part == parts - 1:
+            raise ValueError("in a part")
+
+    with pytest.raises(ValueError, match="in a part"):
+        threads.share(work)
+
+
+@pytest.mark.usefixtures("kind")
+def test_several_at_once(count: int) -> None:
+    done: list[Any] = []
+
+    def caller() -> None:
+        for _ in range(50):
+            threads.share(lambda part, parts: done.append(part))
+
+    callers = [threading.Thread(target=caller) for _ in range(3)]
+    for each in callers:
+        each.start()
+    for each in callers:
+        each.join()
+    # A new thread has the number of threads that it found when it began.
+    assert len(done) >= 150
