@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -303,6 +304,31 @@ def test_native_code_at_all_sizes(kind: str, shape: str, monkeypatch: pytest.Mon
         slow = run(backends.get("torch"), kind, rows, exact, reverse, fast=True)
         for one, other in zip(fast, slow, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, np.abs(other).max()))
+
+
+@NATIVE
+@pytest.mark.parametrize("kind", KINDS)
+def test_native_code_with_shorter_vectors_than_those_of_this_processor(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = native_recurrent.native._library()
+    assert library is not None
+    if library[1] != "v4":
+        pytest.skip("needs a processor with two levels")
+
+    def find(name: str, _takes: str) -> Any:
+        function: Any = getattr(library[0], f"padless_{name}_v3")
+        function.argtypes = [ctypes.c_void_p]
+        return function
+
+    monkeypatch.setattr(native_recurrent.native, "find", find)
+    monkeypatch.setitem(globals(), "UNITS", 33)
+    rows = RowPartition.from_lengths([3, 1, 40, 0, 7])
+    given_ = {n: a * np.float32(0.3) for n, a in arrays(kind, rows.nrows, rows.nvals, True, "float32", 11).items()}
+    fast = run(backends.get("torch"), kind, rows, given_, False, fast=True)
+    slow = run(backends.get("torch"), kind, rows, given_, False, fast=False)
+    for one, other in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * max(1, np.abs(other).max()))
 
 
 @NATIVE

@@ -40,11 +40,13 @@ class Cell(Protocol):
     Attributes:
         kind: "lstm", "gru" or "simple_rnn": which formula; None for any other cell, which only `scan` can run.
         fusable: True when activations and options are the ordinary ones that fast kernels compute.
+        reset_after: of "gru": whether the reset gate acts after the product with the recurrent kernel.
         weights: the cell's arrays by name, in Keras's layout (kernel, recurrent_kernel, bias).
     """
 
     kind: str | None
     fusable: bool
+    reset_after: bool
     weights: Mapping[str, Array]
 
     def project(self, x: Array) -> Array:

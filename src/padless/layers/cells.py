@@ -264,6 +264,7 @@ class _Formula:
     def __init__(self, cell: GatedCell) -> None:
         self.kind: str | None = cell.kind
         self.fusable = cell.fusable
+        self.reset_after: bool = getattr(cell, "reset_after", True)
         arrays = {"kernel": cell.kernel, "recurrent_kernel": cell.recurrent_kernel, "bias": cell.bias}
         self.weights: Mapping[str, Array] = {name: array for name, array in arrays.items() if array is not None}
         self.project = cell.project
@@ -504,7 +505,7 @@ class GRUCell(GatedCell):
         """Whether this is the ordinary formula, which fast kernels compute."""
         ordinary = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
         own = type(self).step is GRUCell.step and type(self).project is GRUCell.project
-        return self.reset_after and ordinary and own
+        return ordinary and own
 
     def project(self, x: Array) -> Array:
         """The part of the formula that needs no state; see GatedCell."""

@@ -170,25 +170,36 @@ APART void outer(float *out, Int out_wide, const float *const *a, const float *b
     }
 }
 
-/* ---- weights as panels: gates in the order in which they stand in a slot, each rounded up to whole vectors */
-
-/* Column of the kernel at a column of the slot; -1 where there is only filling. */
-ALWAYS Int place(Int column, const int *order, Int units) {
-    Int broad = rounded(units), at = column % broad;
-    return at < units ? order[column / broad] * units + at : -1;
+/* The first n numbers, and zeros. */
+ALWAYS vec load_some(const float *from, Int n) {
+    if (n >= LANES) return load(from);
+    vec x = {0};
+    memcpy(&x, from, (size_t)n * 4);
+    return x;
 }
+
+ALWAYS void store_some(float *to, vec x, Int n) {
+    if (n >= LANES) {
+        store(to, x);
+    } else {
+        memcpy(to, &x, (size_t)n * 4);
+    }
+}
+
+/* ---- weights as panels: gates in the order in which they stand in a slot, each rounded up to whole vectors */
 
 /* (depth, gates) of a kernel (depth, wide). Returns where the next panels go. */
 static float *pack(float *to, const float *kernel, Int wide, Int depth, const int *order, int gates, Int units) {
-    Int columns = gates * rounded(units);
+    Int broad = rounded(units), columns = gates * broad;
     for (Int j = 0; j < columns;) {
-        Int n = panel_width(columns, j) * LANES;
-        for (Int c = 0; c < n; c++) {
-            Int at = place(j + c, order, units);
-            for (Int k = 0; k < depth; k++) to[k * n + c] = at < 0 ? 0.0f : kernel[k * wide + at];
+        int width = panel_width(columns, j);
+        for (int v = 0; v < width; v++) {
+            Int column = j + v * LANES, at = column % broad;
+            const float *from = kernel + order[column / broad] * units + at;
+            for (Int k = 0; k < depth; k++) store(to + (k * width + v) * LANES, load_some(from + k * wide, units - at));
         }
-        to += depth * n;
-        j += n;
+        to += depth * width * LANES;
+        j += width * LANES;
     }
     return to;
 }
@@ -196,17 +207,19 @@ static float *pack(float *to, const float *kernel, Int wide, Int depth, const in
 /* Its transpose (gates, depth). */
 static float *pack_transposed(float *to, const float *kernel, Int wide, Int depth, const int *order, int gates,
                               Int units) {
-    Int columns = rounded(depth), rows = gates * rounded(units);
+    Int broad = rounded(units), columns = rounded(depth);
+    memset(to, 0, (size_t)(gates * broad * columns) * 4);
     for (Int j = 0; j < columns;) {
-        Int n = panel_width(columns, j) * LANES;
-        for (Int c = 0; c < n; c++) {
-            const float *from = kernel + (j + c) * wide;
-            for (Int k = 0; k < rows; k++) {
-                Int at = j + c < depth ? place(k, order, units) : -1;
-                to[k * n + c] = at < 0 ? 0.0f : from[at];
+        Int n = panel_width(columns, j) * LANES, real = smaller(n, depth - j);
+        for (int g = 0; g < gates; g++) {
+            for (Int k = 0; k < units; k += LANES) { /* a square at a time stays in the cache */
+                const float *from = kernel + j * wide + order[g] * units;
+                for (Int c = 0; c < real; c++) {
+                    for (Int i = k; i < smaller(k + LANES, units); i++) to[(g * broad + i) * n + c] = from[c * wide + i];
+                }
             }
         }
-        to += rows * n;
+        to += gates * broad * n;
         j += n;
     }
     return to;
@@ -231,22 +244,6 @@ static const int STRAIGHT[] = {0, 1, 2, 3};
 static const int CANDIDATE_FIRST[] = {2, 0, 1}; /* a slot of the GRU: x_n, z, r, a_n */
 
 /* ---- steps */
-
-/* The first n numbers, and zeros. */
-ALWAYS vec load_some(const float *from, Int n) {
-    if (n >= LANES) return load(from);
-    vec x = {0};
-    memcpy(&x, from, (size_t)n * 4);
-    return x;
-}
-
-ALWAYS void store_some(float *to, vec x, Int n) {
-    if (n >= LANES) {
-        store(to, x);
-    } else {
-        memcpy(to, &x, (size_t)n * 4);
-    }
-}
 
 /* One slot: z holds the sums; h and c the last state, then the new one. kept may be NULL.
 

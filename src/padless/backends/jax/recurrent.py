@@ -345,7 +345,7 @@ def kernel_for(cell: Cell) -> Callable[[Cell, Array, Plan, Arrays], Result] | No
     Returns:
         kernel(cell, x, plan, state), which returns what `Backend.recur` returns; None where only the scan can.
     """
-    if not cell.fusable or (cell.kind == "gru" and not getattr(cell, "reset_after", True)):
+    if not cell.fusable or (cell.kind == "gru" and not cell.reset_after):
         return None
     return _run if cell.kind in _FORMULAS else None
 

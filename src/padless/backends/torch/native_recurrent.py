@@ -239,7 +239,7 @@ def run(
         (N, u) and the last states.
     """
     kind = str(cell.kind)
-    if kind == "gru" and not getattr(cell, "reset_after", True):
+    if kind == "gru" and not cell.reset_after:
         kind = "gru_before"
     weights = [cell.weights.get(name) for name in ("kernel", "recurrent_kernel", "bias")]
     arrays = [None if a is None else a.to(torch.float32).contiguous() for a in (x, *weights, *state)]

@@ -107,7 +107,7 @@ def kernel_for(cell: Cell, device: str) -> Callable[..., Result] | None:
         return None
     if device == "cuda":
         # cuDNN's GRU resets after the product, as Keras's default does; for the other there is the loop.
-        if cell.kind in _GATES and (cell.kind != "gru" or getattr(cell, "reset_after", True)):
+        if cell.kind in _GATES and (cell.kind != "gru" or cell.reset_after):
             return _cudnn
     if device == "cpu":
         return _cpu if cell.kind in _GATES else None
@@ -133,7 +133,7 @@ def _loop(backend: TorchBackend, cell: Cell, x: Tensor, rows: RowPartition, stat
     z = cell.project(x)
     if cell.kind == "simple_rnn":
         y = _call(_SimpleRNN, z, kernel, state[0], order)
-    elif getattr(cell, "reset_after", True):
+    elif cell.reset_after:
         bias = cell.weights.get("bias")
         y = _call(_GRU, z, kernel, kernel.new_zeros(kernel.shape[1]) if bias is None else bias[1], state[0], order)
     else:
