@@ -66,9 +66,8 @@ def row_mean(x: Ragged) -> Array:
         [1.5, 0.0]
     """
     owner = backends.of(x.values)
-    xp = owner.xp
-    counts = owner.cast(xp.maximum(owner.index(x.rows, "row_lengths"), owner.asarray(1)), owner.dtype_name(x.values))
-    return owner.segment_sum(x.values, x.rows) / xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
+    counts = owner.row_counts(x.rows, owner.dtype_name(x.values))
+    return owner.segment_sum(x.values, x.rows) / owner.xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
 
 
 @_of_symbols_too
