@@ -23,7 +23,7 @@ from padless.named import snake_case
 from padless.ported import require_steps_alone
 from padless.ragged import Ragged, counted
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
-from padless.spec import Spec, Symbol
+from padless.spec import Spec, has_symbol
 from padless.targets import is_nested, live_entries, live_steps
 
 Array = Any
@@ -1196,13 +1196,6 @@ def _padded_again(y: Any) -> Any:
     if isinstance(y, tuple | list):
         return type(y)(_padded_again(part) for part in y)
     return y.to_padded() if isinstance(y, Ragged) else y
-
-
-def has_symbol(x: Any) -> bool:
-    """Whether a value is a symbol, or a list, tuple or dict with one in it."""
-    if isinstance(x, _SEVERAL):
-        return any(isinstance(value, Symbol) for value in x)
-    return isinstance(x, Symbol) or (isinstance(x, dict) and any(map(has_symbol, x.values())))
 
 
 _HOLDERS = (list, tuple, dict)

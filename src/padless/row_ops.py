@@ -10,6 +10,7 @@ from padless import backends
 from padless.errors import ArgumentError, DataError, ShapeError, explain
 from padless.lengths import Behind, Derivation, Slice
 from padless.ragged import Ragged
+from padless.spec import has_symbol
 
 Array = Any
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,9 +24,7 @@ def _of_symbols_too(function: F) -> F:
 
     @functools.wraps(function)
     def chosen(*args: Any, **kwargs: Any) -> Any:
-        from padless.layer import has_symbol
-
-        if any(map(has_symbol, (*args, *kwargs.values()))):
+        if any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
             from padless.operation import Operation
 
             return Operation(function.__name__)(*args, **kwargs)

@@ -439,8 +439,8 @@ class _Projection(Layer):
             (N, ..., *outer).
         """
         (columns, made), before, xp = self._sizes, x.shape[: x.ndim - len(self.inner)], self.xp
-        flat = xp.reshape(x, (math.prod(before), columns))
-        bias = None if self.bias is None else xp.reshape(self.bias, (made,))
+        flat = x if x.ndim == 2 and len(before) == 1 else xp.reshape(x, (math.prod(before), columns))
+        bias = self.bias if self.bias is None or self.bias.ndim == 1 else xp.reshape(self.bias, (made,))
         y = self.backend.dense(flat, xp.reshape(self.kernel, (columns, made)), bias)
         return self.xp.reshape(y, (*before, *self.outer))
 

@@ -173,12 +173,13 @@ class RNN(Layer):
         self._begins_with_zeros = own and self.cell.dtype == self.dtype
         build_cell(self.cell, Spec((None, *self.step_shape), getattr(spec, "dtype", self.dtype), ragged=False))
 
-    def call(self, x: Ragged, initial_state: Any = None) -> Any:
+    def call(self, x: Ragged, initial_state: Any = None, in_order: bool = False) -> Any:
         """Run the cell over all rows.
 
         Args:
             x: (B, None, D).
             initial_state: an array (B, H) for each state; zeros by default.
+            in_order: leave the output of each step at its step with `go_backwards`, too.
 
         Returns:
             The output; or a list of the output and the states.
@@ -197,7 +198,9 @@ class RNN(Layer):
             self._keep(final)
         output: Any
         if self.return_sequences:
-            output = row_reverse(x.with_values(y)) if self.go_backwards else x.with_values(y)
+            output = x.with_values(y)
+            if self.go_backwards and not in_order:
+                output = row_reverse(output)
         else:
             output = last_output(self.cell, final)
             if output is None:
