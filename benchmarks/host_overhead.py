@@ -83,6 +83,8 @@ class Case(NamedTuple):
         layer: the layer.
         wrap: gives the layer's arguments for one Ragged.
         bare: gives a function without arguments that makes the framework's calls on the same tensors.
+        ids: whether it reads ids.
+        layers: how many layers it calls, itself included.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Case(NamedTuple):
     bare: Callable[[Any, Any], Callable[[], Any]]
     wrap: Callable[[Any], tuple[Any, ...]] = lambda x: (x,)
     ids: bool = False
+    layers: int = 1
 
 
 def cases() -> list[Case]:
@@ -167,10 +170,7 @@ def cases() -> list[Case]:
         return lambda: layer.backend.segment_max(x.values, x.rows)
 
     def windows(layer: Any, x: Any) -> Callable[[], Any]:
-        index = layer.backend.index(x.rows, "taps", layer._window)
-        flat, shape = index.reshape(-1), (*index.shape, FEATURES)
-        spare = x.values.new_full((1, FEATURES), -torch.inf)
-        return lambda: torch.cat([x.values, spare]).index_select(0, flat).reshape(shape).amax(1)
+        return lambda: layer.backend.window_max(x.values, x.rows, layer._window)
 
     def looked_up(layer: Any, x: Any) -> Callable[[], Any]:
         return lambda: functional.embedding(x.values, layer.embeddings)
@@ -193,7 +193,9 @@ def cases() -> list[Case]:
         Case("BatchNormalization", layers.BatchNormalization(), batch_normed),
         Case("Add", layers.Add(), each(lambda values: values + values), lambda x: ([x, x],)),
         Case("Concatenate", layers.Concatenate(), each(lambda v: torch.cat([v, v], -1)), lambda x: ([x, x],)),
-        Case("TimeDistributed", layers.TimeDistributed(layers.Dense(FEATURES)), lambda a, x: dense(a.layer, x)),
+        Case(
+            "TimeDistributed", layers.TimeDistributed(layers.Dense(FEATURES)), lambda a, x: dense(a.layer, x), layers=2
+        ),
         Case("Conv1D", layers.Conv1D(FEATURES, 3, padding="same"), conv),
         Case("MaxPooling1D", layers.MaxPooling1D(2), windows),
         Case("GlobalAveragePooling1D", layers.GlobalAveragePooling1D(), mean),
@@ -201,7 +203,7 @@ def cases() -> list[Case]:
         Case("SimpleRNN", layers.SimpleRNN(8, return_sequences=True), recurrent),
         Case("GRU", layers.GRU(8, return_sequences=True), recurrent),
         Case("LSTM", layers.LSTM(8, return_sequences=True), recurrent),
-        Case("Bidirectional LSTM", layers.Bidirectional(layers.LSTM(8, return_sequences=True)), both_ways),
+        Case("Bidirectional LSTM", layers.Bidirectional(layers.LSTM(8, return_sequences=True)), both_ways, layers=3),
         Case("Attention", layers.Attention(), attend, lambda x: ([x, x],)),
         Case("MultiHeadAttention", layers.MultiHeadAttention(2, 8), heads, lambda x: (x, x)),
     ]
@@ -237,7 +239,7 @@ def of_layers(turns: int, calls: int) -> Iterator[Row]:
                 return timed_each(lambda given, case=case: case.layer(*given), made)  # noqa: B023 (its own)
 
             found = together([lambda c=call: timed(c, calls), lambda b=bare: timed(b, calls), fresh], turns)
-        yield Row("layer", case.name, *found)
+        yield Row("layer", case.name, *found, layers=case.layers)
 
 
 # ---- models around layers

@@ -65,7 +65,7 @@ def row_mean(x: Ragged) -> Array:
         [1.5, 0.0]
     """
     owner = backends.of(x.values)
-    counts = owner.row_counts(x.rows, owner.dtype_name(x.values))
+    counts = owner.cast(owner.index(x.rows, "row_divisors"), owner.dtype_name(x.values))
     return owner.segment_sum(x.values, x.rows) / owner.xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
 
 

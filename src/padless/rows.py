@@ -263,6 +263,11 @@ class RowPartition:
         return np.diff(self.row_splits)
 
     @cached_property
+    def row_divisors(self) -> Int:
+        """(B,) number of live steps of each row, 1 in the place of 0: what sums are divided by to give means."""
+        return np.maximum(self.row_lengths, 1)
+
+    @cached_property
     def max_row_length(self) -> int:
         """Number of live steps of the longest row."""
         return int(self.row_lengths.max(initial=0))

@@ -460,6 +460,8 @@ def test_merges_say_which_shapes_do_not_fit(backend: str) -> None:
         layers.Subtract()([draw(2, 3)] * 3)
     with pytest.raises(ArgumentError, match="a list"):
         layers.Add()(draw(2, 3))
+    with pytest.raises(ArgumentError, match="a list"):
+        layers.Add()(Ragged.from_list(draw(2, 3, D)))  # whose rows are no values to be added
 
 
 def test_concatenate_along_features_and_time(backend: str) -> None:

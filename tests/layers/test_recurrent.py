@@ -327,6 +327,23 @@ def test_a_subclass_without_the_usual_arguments_works_in_both_directions(backend
     assert layer.backward_layer.go_backwards
 
 
+def test_both_directions_give_each_step_its_own_output_whatever_class_they_have(backend: str) -> None:
+    class Named(layers.LSTM):
+        def call(self, x: Any, initial_state: Any = None) -> Any:
+            return super().call(x, initial_state)
+
+    x = Ragged.from_list(sequences())
+    both = layers.Bidirectional(layers.LSTM(H, return_sequences=True))
+    y = both(x)
+    own = layers.Bidirectional(Named(H, return_sequences=True))
+    own(x)
+    own.set_weights(both.get_weights())
+    np.testing.assert_allclose(host(own(x).values), host(y.values), **VALUES)
+    # Called alone, the layer inside gives the last step first, as ever.
+    back = padless.row_reverse(both.backward_layer(x))
+    np.testing.assert_allclose(host(back.values), host(y.values)[:, H:], **VALUES)
+
+
 def test_frozen_stays_frozen() -> None:
     template = layers.LSTM(H)
     template.trainable = False

@@ -54,7 +54,7 @@ class AcrossRows(Layer):
         return [of_query, *([of_both] * (len(inputs) - 1))]
 
     def _require_fitting(self, query: RowPartition, value: RowPartition, key: RowPartition | None = None) -> None:
-        if key is not None:
+        if key is not None and key is not value:
             require_same_steps(self.place, value, key)
         if query.nrows != value.nrows:
             raise DataError(
