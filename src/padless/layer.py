@@ -1017,6 +1017,8 @@ class Layer:
         kind = self.backend.dtype_name(values)
         if kind == self.dtype and self.reads != "ids":
             return x
+        if kind == "object":
+            self._refuse_texts()
         wanted = kind
         if kind.startswith(("float", "bfloat")):
             wanted = self.dtype
@@ -1031,6 +1033,12 @@ class Layer:
             return x
         values = self.backend.cast(values, wanted)
         return x.with_flat_values(values) if isinstance(x, Ragged) else values
+
+    def _refuse_texts(self) -> None:
+        from padless.errors import DTypeError
+
+        fix = "layers.TextVectorization() before it, for rows of ids; or Tokenizer().texts_to_sequences(texts)"
+        raise DTypeError(explain(self.place, expected="numbers", got="texts", fix=fix))
 
     def _refuse_floats(self, kind: str) -> None:
         from padless.errors import DTypeError

@@ -214,7 +214,7 @@ class Trainer(Layer):
             return {key: self._moved(part) for key, part in x.items()}
         if isinstance(x, Ragged):
             return x.with_flat_values(self.backend.asarray(x.flat_values))
-        return self.backend.asarray(x)
+        return x if getattr(x, "dtype", None) == np.dtype(object) else self.backend.asarray(x)
 
     def _ragged_rank(self, key: int | str) -> int | None:
         """How many axes after the first vary in a list for the input of that number or name, where that is known."""
