@@ -234,7 +234,9 @@ class Trainer(Layer):
             return value, (found, (y_pred, kept), states)
 
         with _random.drawing(numbers["seed"], numbers["iteration"]):
-            (value, (found, made, states)), gradients = backend.value_and_grad(loss_of, arrays["weights"])
+            (value, (found, made, states)), gradients = backend.value_and_grad(
+                loss_of, arrays["weights"], optimizer.lazily()
+            )
         xp = backend.xp
         found["fine"] = fine = xp.all(xp.isfinite(value))
         if "sound" in found:
@@ -303,6 +305,9 @@ class Trainer(Layer):
             raise ArgumentError(
                 explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
             )
+        self.optimizer.tables = frozenset(
+            path for path, (layer, name) in self.weight_slots().items() if layer._weights[name].looked_up
+        ).intersection(arrays["weights"])
         with self.backend.no_gradient():
             self.optimizer.prepare(self.backend, arrays["weights"])
         return {**arrays, "slots": self.optimizer.held(arrays["weights"])}
