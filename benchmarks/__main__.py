@@ -6,14 +6,17 @@ import argparse
 import sys
 import time
 
-from benchmarks import machine, speed, tables
+from benchmarks import machine, more, small, speed, tables
+from benchmarks.data import WASTES
 from benchmarks.machine import Ceilings
 from benchmarks.orchestrator import Setting
 from benchmarks.peers import CONTESTANTS, OPTIONAL
 from benchmarks.tables import Table
 from benchmarks.workloads import WORKLOADS
 
-QUESTIONS = ("speed",)
+QUESTIONS = ("import", "overhead", "pad_sequences", "memory", "slope", "requests", "speed")
+SERVED = ("bilstm64", "conv", "encoder128")
+NEAR = ("padless random", "padless grouped", "PyTorch padded")
 
 
 def parsed(given: list[str] | None = None) -> argparse.Namespace:
@@ -48,6 +51,19 @@ def chosen(parser: argparse.ArgumentParser, beginnings: list[str] | None) -> lis
     return [name for name in CONTESTANTS if any(name.lower().startswith(b.lower()) for b in beginnings)]
 
 
+def answer(question: str, options: argparse.Namespace, setting: Setting, ceilings: Ceilings) -> list[Table]:
+    """All questions but speed; slope and memory are asked of padless and its nearest rival unless others are named."""
+    near = options.names if options.contestants else NEAR
+    if question == "slope":
+        return more.slopes(near, setting, ceilings, (0.0, 0.9) if options.quick else WASTES)
+    if question == "memory":
+        return more.memory(near, setting)
+    if question == "requests":
+        return more.requests([WORKLOADS[name] for name in SERVED], options.names, setting, 4 if options.quick else 64)
+    work = {"import": small.imports, "overhead": small.overhead, "pad_sequences": small.padding}
+    return work[question](setting.turns)
+
+
 def main() -> None:
     options = parsed()
     begun = time.perf_counter()
@@ -67,12 +83,21 @@ def main() -> None:
         for table in new:
             print(f"\n{table.text()}", flush=True)
 
-    for name in options.workloads if "speed" in options.questions else ():
+    def watch() -> None:
         if warned := machine.warning():
             warnings.add(warned)
             say(warned)
-        say(f"speed: {name}")
-        show(speed.question(WORKLOADS[name], options.names, setting, ceilings, options.batches))
+
+    for question in options.questions:
+        watch()
+        say(question)
+        if question == "speed":
+            for name in options.workloads:
+                watch()
+                say(f"speed: {name}")
+                show(speed.question(WORKLOADS[name], options.names, setting, ceilings, options.batches))
+        else:
+            show(answer(question, options, setting, ceilings))
     if found and not options.no_log:
         tables.log("  \n".join([about, *sorted(warnings)[:1]]), found)
     say("done")

@@ -99,5 +99,3 @@ def build(library: Any, spec: Spec, vocabulary: int, classes: int, dtype: str | 
     model = library.Model(given, answer)
     model.compile(optimizer=library.optimizers.Adam(LEARNING_RATE, **adam), loss="sparse_categorical_crossentropy")
     return model
-
-

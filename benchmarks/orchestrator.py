@@ -132,7 +132,6 @@ class Room:
 def measure(room: Room, who: Sequence[Contestant]) -> tuple[list[Result], list[str]]:
     """All contestants on all cases of a room; and what went wrong."""
     setting, troubles = room.setting, []
-    results: list[Result] = []
     runs: list[tuple[Process, Result, list[int]]] = []
     processes = []
     try:
@@ -144,22 +143,30 @@ def measure(room: Room, who: Sequence[Contestant]) -> tuple[list[Result], list[s
             except Failed as problem:
                 troubles.append(f"{one.name}: {problem}")
                 setting.say(f"  {one.name} takes no part: {problem}")
-        results = [result for _, result, _ in runs]
+                if processes and processes[-1] not in [process for process, *_ in runs]:
+                    processes.pop().close()
         for turn in range(setting.turns):
             setting.say(f"  {room.model}: turn {turn + 1} of {setting.turns}")
             for process, result, picked in runs:
-                _record(result, process.ask("epoch", name=result.case, picked=picked))
+                if process not in processes:
+                    continue
+                try:
+                    _record(result, process.ask("epoch", name=result.case, picked=picked))
+                except Failed as problem:  # out of memory, mostly: the others go on
+                    troubles.append(f"{result.who.name} from turn {turn + 1} on: {problem}")
+                    processes.remove(process)
+                    process.close()
     finally:
         for process in processes:
             process.close()
-    return results, troubles
+    return [result for _, result, _ in runs if result.speeds], troubles
 
 
 def _record(result: Result, found: dict[str, Any]) -> None:
     result.speeds.append(found["tokens"] / found["seconds"])
     result.step.append(found["seconds"] / found["steps"])
     result.peak.append(found["peak"])
-    result.above.append(found["peak"] - result.base if hasattr(result, "base") else 0.0)
+    result.above.append(found["peak"] - found["base"])
     result.idle += found["idle"]
 
 
@@ -178,7 +185,9 @@ def _settled(room: Room, who: Contestant, process: Process) -> list[tuple[Result
         tried = process.ask("epoch", name=case.name, picked=[0])["seconds"]
         if at or who.compiles:  # what was compiled just now
             tried = process.ask("epoch", name=case.name, picked=[0])["seconds"]
-        share = float((lengths[batches[0]].max() * len(batches[0])) / np.mean([lengths[b].max() * len(b) for b in batches]))
+        share = float(
+            (lengths[batches[0]].max() * len(batches[0])) / np.mean([lengths[b].max() * len(b) for b in batches])
+        )
         count = int(np.clip(room.setting.seconds / (tried / share), 1, most))
         kept = thinned(lengths, batches, count)
         picked = [batches.index(batch) for batch in kept]

@@ -168,7 +168,9 @@ class Torch(Peer):
                 y = data.padded(group)[1].astype(np.int64)
                 if data.per_step:
                     y[np.arange(y.shape[1]) >= data.lengths[group][:, None]] = -100  # left out of the mean
-                parts.append((x, lengths, torch.tensor(y), int(data.lengths[group].sum()) if data.per_step else len(group)))
+                parts.append(
+                    (x, lengths, torch.tensor(y), int(data.lengths[group].sum()) if data.per_step else len(group))
+                )
             made.append(parts)
         return made
 

@@ -69,7 +69,9 @@ def _shares(workload: Workload, results: Sequence[Result], setting: Setting, cei
         if r.who.library == "padless" and flops:
             share = r.speed * flops / 1e9 / ceilings.product(setting.threads)
             wanted = f" (reach {SHARE[0]}, aim at {SHARE[1]})" if spec.name == "bilstm256" else ""
-            notes.append(f"{r.who.name}: products of {flops / 1e3:,.0f} kFLOP a token, {share:.2f} of the ceiling{wanted}.")
+            notes.append(
+                f"{r.who.name}: products of {flops / 1e3:,.0f} kFLOP a token, {share:.2f} of the ceiling{wanted}."
+            )
     return notes
 
 

@@ -41,7 +41,10 @@ WORKLOADS = {
     for one in (
         *(Workload(name, name, CUT) for name in ("bilstm64", "gru64", "conv", "encoder128", "bag", "bilstm256")),
         Workload("encoder256", "encoder256", CUT, 6),
-        *(Workload(f"{name}-uncut", name, UNCUT, 6, usual=False) for name in ("gru64", "bilstm256", "encoder256", "bag")),
+        *(
+            Workload(f"{name}-uncut", name, UNCUT, 6, usual=False)
+            for name in ("gru64", "bilstm256", "encoder256", "bag")
+        ),
         Workload("bilstm64-uncut", "bilstm64", UNCUT),
         Workload("conv-uncut", "conv", UNCUT, usual=False),
         Workload("encoder128-uncut", "encoder128", UNCUT, 6, usual=False),
