@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def deal(lengths: np.ndarray, size: int, count: int | None, seed: int = 0, draws
     best, nearest = None, np.inf
     edges = np.linspace(0, len(buckets), count + 1)
     for _ in range(draws):
-        picked = [buckets[int(rng.uniform(a, b))] for a, b in zip(edges, edges[1:], strict=False)]
+        picked = [buckets[int(rng.uniform(a, b))] for a, b in pairwise(edges)]
         mixed = _cut(rng.permutation(np.concatenate(picked)), size)
         found = np.concatenate([traits(lengths, mixed), traits(lengths, picked)])
         distance = float(np.abs(np.log(found / wanted)).sum())

@@ -58,8 +58,8 @@ class Ceilings:
         for count in sorted({1, threads}):
             one = self.at(count)
             parts.append(
-                f"{count} thread{'s' * (count > 1)}: product {one['torch.mm']:,.0f} (torch.mm) and {one['oneDNN']:,.0f} "
-                f"(oneDNN) GFLOP/s, copy {one['copy']:.1f} GB/s"
+                f"{count} thread{'s' * (count > 1)}: product {one['torch.mm']:,.0f} (torch.mm) and "
+                f"{one['oneDNN']:,.0f} (oneDNN) GFLOP/s, copy {one['copy']:.1f} GB/s"
             )
         return "; ".join(parts)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 import padless
 from benchmarks.data import Data
+from benchmarks.dealing import WINDOW
 from benchmarks.models import build
 from benchmarks.peers import Peer, Task, row_losses
 
@@ -29,7 +30,8 @@ class Padless(Peer):
 
     def train(self, made: Any) -> None:
         rows, targets, size = made
-        self.model.fit(rows, targets, batch_size=size, shuffle=False, verbose=0)
+        order = {"shuffle": True, "length_grouping": WINDOW} if self.task.variant == "grouped" else {"shuffle": False}
+        self.model.fit(rows, targets, batch_size=size, verbose=0, **order)
         self.model.backend.to_host(self.model.layers[-1].bias)  # until the last step is done: JAX computes behind
 
     def losses(self, data: Data, rows: list[int], longest: int) -> tuple[list[float], float]:

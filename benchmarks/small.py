@@ -57,7 +57,7 @@ def overhead(turns: int) -> list[Table]:
 
     padless.set_backend("torch")
     torch.set_num_threads(1)
-    x = padless.Ragged.from_rows([np.ones((3, 8), np.float32)] * 4)
+    x = padless.Ragged.from_lengths(torch.ones(12, 8), [3] * 4)
     flat = torch.ones(12, 8)
     weight, bias, kernel = torch.ones(8, 8), torch.ones(8), torch.ones(8, 8, 3)
     pairs: dict[str, tuple[Any, Callable[[], Any]]] = {
@@ -79,7 +79,8 @@ def overhead(turns: int) -> list[Table]:
             extra = statistics.median(found["layer"]) - statistics.median(found["bare"])
             most = max(most, extra)
             rows.append([name, spread(found["layer"], ".1f"), spread(found["bare"], ".1f"), f"{extra:.1f}"])
-    note = f"The dearest call should cost {OVERHEAD[0]} us beyond the kernel, at best {OVERHEAD[1]}: {verdict(most, *OVERHEAD)}."
+    said = verdict(most, *OVERHEAD)
+    note = f"The dearest call should cost {OVERHEAD[0]} us beyond the kernel, at best {OVERHEAD[1]}: {said}."
     head = ["layer", "us a call", "us of bare torch", "difference"]
     return [Table("host time of a layer call, 1 thread, microseconds", head, rows, [note])]
 
