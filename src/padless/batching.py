@@ -112,8 +112,8 @@ class RaggedColumn:
         self.nrows = len(data)
 
     def take(self, rows: Int) -> Any:
-        """The sequences of some rows."""
-        return self.data[rows]
+        """The sequences of some rows; all in their order are the data themselves, which nobody changes."""
+        return self.data if len(rows) == self.nrows and (rows == np.arange(self.nrows)).all() else self.data[rows]
 
     def lengths(self) -> Int:
         """(B,) steps of each row, the innermost of rows within rows."""

@@ -167,12 +167,12 @@ def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
                 )
             )
         live = live.reshape(-1)[x.rows.padded_index]
+    if live.shape == (x.rows.nvals,) and live.all():
+        return x
     try:
         rows, index = x.rows.select(live)
     except MaskError as wrong:
         raise MaskError(f"{place}: {wrong}") from None
-    if rows is x.rows:
-        return x
     if isinstance(x.values, Ragged):
         return Ragged(x.values[index], rows)
     owner = backends.of(x.values)

@@ -23,7 +23,7 @@ from padless.named import snake_case
 from padless.ported import require_steps_alone
 from padless.ragged import Ragged, counted
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
-from padless.spec import Spec, Symbol
+from padless.spec import Spec, has_symbol
 from padless.targets import is_nested, live_entries, live_steps
 
 Array = Any
@@ -433,7 +433,12 @@ class Layer:
     def children(self) -> Iterator[tuple[str, Layer]]:
         """The layers that are attributes of this one, in lists, tuples and dicts too, each with its path."""
         for name, value in list(self.__dict__.items()):  # another thread may be building
-            if isinstance(value, _HOLDERS) and (not name.startswith("_") or name == "_layers"):
+            if type(value) in _PLAIN:
+                continue  # most are; a model is walked several times in each step
+            if isinstance(value, Layer):
+                if name[0] != "_":
+                    yield name, value
+            elif isinstance(value, _HOLDERS) and value and (name[0] != "_" or name == "_layers"):
                 yield from _layers_in(name, value)
 
     def inner_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -1205,25 +1210,21 @@ def _padded_again(y: Any) -> Any:
     return y.to_padded() if isinstance(y, Ragged) else y
 
 
-def has_symbol(x: Any) -> bool:
-    """Whether a value is a symbol, or a list, tuple or dict with one in it."""
-    if isinstance(x, _SEVERAL):
-        return any(isinstance(value, Symbol) for value in x)
-    return isinstance(x, Symbol) or (isinstance(x, dict) and any(map(has_symbol, x.values())))
-
-
-_HOLDERS = (Layer, list, tuple, dict)
+_HOLDERS = (list, tuple, dict)
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:
     if isinstance(value, Layer):
         yield path, value
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, _SEVERAL):
         for at, item in enumerate(value):
-            yield from _layers_in(f"{path}/{at}", item)
+            if type(item) not in _PLAIN:
+                yield from _layers_in(f"{path}/{at}", item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _layers_in(f"{path}/{key}", item)
+            if type(item) not in _PLAIN:
+                yield from _layers_in(f"{path}/{key}", item)
 
 
 def _collect(layer: Layer, path: str, slots: dict[str, tuple[Layer, str]], seen: set[int]) -> None:
@@ -1234,10 +1235,11 @@ def _collect(layer: Layer, path: str, slots: dict[str, tuple[Layer, str]], seen:
         child = layer.__dict__[attribute]
         if id(child) not in seen:
             slots[f"{path}{attribute}/{name}"] = (child, name)
-    for trainable in (True, False):
-        for name, weight in layer._weights.items():
-            if weight.trainable is trainable:
-                slots[f"{path}{name}"] = (layer, name)
+    if layer._weights:
+        for trainable in (True, False):
+            for name, weight in layer._weights.items():
+                if weight.trainable is trainable:
+                    slots[f"{path}{name}"] = (layer, name)
     for name, child in layer.children():
         _collect(child, f"{path}{name}/", slots, seen)
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from padless import activations, backends
 from padless.errors import ArgumentError, MaskError, explain
-from padless.layer import Layer, has_symbol, unique_name, watched
+from padless.layer import Layer, unique_name, watched
 from padless.ragged import Ragged
 from padless.row_ops import ROW_OPS
 from padless.rows import PairRows, require_same_steps
-from padless.spec import Symbol
+from padless.spec import Symbol, has_symbol
 
 
 @dataclass(frozen=True)

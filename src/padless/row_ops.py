@@ -10,6 +10,7 @@ from padless import backends
 from padless.errors import ArgumentError, DataError, ShapeError, explain
 from padless.lengths import Behind, Derivation, Slice
 from padless.ragged import Ragged
+from padless.spec import has_symbol
 
 Array = Any
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,9 +24,7 @@ def _of_symbols_too(function: F) -> F:
 
     @functools.wraps(function)
     def chosen(*args: Any, **kwargs: Any) -> Any:
-        from padless.layer import has_symbol
-
-        if any(map(has_symbol, (*args, *kwargs.values()))):
+        if any(map(has_symbol, args)) or (kwargs and any(map(has_symbol, kwargs.values()))):
             from padless.operation import Operation
 
             return Operation(function.__name__)(*args, **kwargs)
@@ -66,9 +65,8 @@ def row_mean(x: Ragged) -> Array:
         [1.5, 0.0]
     """
     owner = backends.of(x.values)
-    xp = owner.xp
-    counts = owner.cast(xp.maximum(owner.index(x.rows, "row_lengths"), owner.asarray(1)), owner.dtype_name(x.values))
-    return owner.segment_sum(x.values, x.rows) / xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
+    counts = owner.row_counts(x.rows, owner.dtype_name(x.values))
+    return owner.segment_sum(x.values, x.rows) / owner.xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
 
 
 @_of_symbols_too

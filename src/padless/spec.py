@@ -275,3 +275,13 @@ class Symbol(Operators):
     def __repr__(self) -> str:
         rows = ", rows" if self.must_be_ragged or self.spec.ragged else ""
         return f"Symbol({self.name!r}, shape={self.shape}, {self.dtype}{rows})"
+
+
+_SEVERAL = (list, tuple)
+
+
+def has_symbol(x: Any) -> bool:
+    """Whether a value is a symbol, or a list, tuple or dict with one in it."""
+    if isinstance(x, _SEVERAL):
+        return any(isinstance(value, Symbol) for value in x)
+    return isinstance(x, Symbol) or (isinstance(x, dict) and any(map(has_symbol, x.values())))

@@ -284,6 +284,8 @@ class Trainer(Layer):
 
     def _holding(self, arrays: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
         """The model with the arrays of a compiled step; as it is, where they are its own: others may use it."""
+        if not arrays:
+            return contextlib.nullcontext()
         held = {**arrays["weights"], **arrays["fixed"]}
         slots = self.weight_slots()
         own = all(slots[path][0].__dict__[slots[path][1]] is array for path, array in held.items())
@@ -314,7 +316,7 @@ class Trainer(Layer):
 
     def _program(self, step: Callable[..., Any], collect: Callable[[], dict[str, Any]]) -> Program:
         """The program of a step; a new one after something was changed that is fixed where steps are compiled."""
-        if self.run_eagerly:
+        if not self._compiles:
             return Program(step, collect)
         settings = _settings_of(self)
         known = self._programs.get(step.__name__)
@@ -322,13 +324,19 @@ class Trainer(Layer):
             known = self._programs[step.__name__] = settings, self.backend.program(step, collect, self._lock)
         return known[1]
 
+    @property
+    def _compiles(self) -> bool:
+        """Whether steps are compiled; where they are not, they read the arrays of the model itself."""
+        return self.backend.compiles and not self.run_eagerly
+
     def _run_of(self, name: str) -> tuple[Program, dict[str, Any]]:
         """The program of "train", "evaluate" or "predict", and the numbers that its next run reads."""
         if name == "train":
             assert self.optimizer is not None
             numbers = {"seed": self._seed, **self.optimizer.numbers()}
             return self._program(self._training_step, self._training_arrays), numbers
-        return self._program(self._test_step if name == "evaluate" else self._prediction, self._arrays), {}
+        step = self._test_step if name == "evaluate" else self._prediction
+        return self._program(step, self._arrays if self._compiles else dict), {}
 
     def _parts_for(self, name: str, batch: Batch) -> Parts:
         """What a program reads of a batch."""

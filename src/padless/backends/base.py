@@ -190,6 +190,14 @@ class Backend(ABC):
         key = (self.name, str(self.device), name, *(weakly(arguments) if arguments else ()))
         return rows.moved(key, lambda: self.asarray(rows.array(name, *arguments)))
 
+    def row_counts(self, rows: RowPartition, dtype: str) -> Array:
+        """(B,) number of live steps of each row as numbers to divide by: 1 in the place of 0. Made once per batch."""
+
+        def make() -> Array:
+            return self.cast(self.xp.maximum(self.index(rows, "row_lengths"), self.asarray(1)), dtype)
+
+        return rows.moved((self.name, str(self.device), "row_counts", dtype), make)
+
     def cast(self, x: Array, dtype: str) -> Array:
         """Change the dtype of an array."""
         return self.xp.astype(x, getattr(self.xp, dtype))

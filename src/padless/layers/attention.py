@@ -410,6 +410,7 @@ class _Projection(Layer):
         self.inner = inner
         self.outer = outer
         self.options = options
+        self._sizes = math.prod(inner), math.prod(outer)
 
     def build(self, spec: Any) -> None:
         """Make kernel and bias.
@@ -437,10 +438,10 @@ class _Projection(Layer):
         Returns:
             (N, ..., *outer).
         """
-        columns, before = math.prod(self.inner), x.shape[: x.ndim - len(self.inner)]
-        flat, made = self.xp.reshape(x, (math.prod(before), columns)), math.prod(self.outer)
-        bias = None if self.bias is None else self.xp.reshape(self.bias, (made,))
-        y = self.backend.dense(flat, self.xp.reshape(self.kernel, (columns, made)), bias)
+        (columns, made), before, xp = self._sizes, x.shape[: x.ndim - len(self.inner)], self.xp
+        flat = x if x.ndim == 2 and len(before) == 1 else xp.reshape(x, (math.prod(before), columns))
+        bias = self.bias if self.bias is None or self.bias.ndim == 1 else xp.reshape(self.bias, (made,))
+        y = self.backend.dense(flat, xp.reshape(self.kernel, (columns, made)), bias)
         return self.xp.reshape(y, (*before, *self.outer))
 
     def project(self, like: Ragged, x: Array, activation: Callable[[Array], Array] | None = None) -> Array:
@@ -455,7 +456,8 @@ class _Projection(Layer):
             (N, ..., *outer).
         """
         y = self.call(x) if activation is None else activation(self.call(x))
-        self.add_activity(like.with_values(y))
+        if self.activity_regularizer is not None:
+            self.add_activity(like.with_values(y))
         return y
 
 

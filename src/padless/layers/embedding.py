@@ -134,9 +134,10 @@ class Embedding(Layer):
 
     def _prepared(self, x: Any) -> Any:
         x = super()._prepared(x)
-        if not self.tracing:
-            self._require_known(x)
-        return self._masked(x) if self.mask_zero else x
+        lowest = None if self.tracing else self._require_known(x)
+        if not self.mask_zero or (isinstance(x, Ragged) and lowest is not None and lowest > 0):
+            return x  # no step is masked
+        return self._masked(x)
 
     def _masked(self, x: Any) -> Ragged:
         if isinstance(x, Ragged):
@@ -159,14 +160,17 @@ class Embedding(Layer):
             return Ragged.from_padded(x, np.ones(tuple(x.shape), np.bool_))
         return Ragged.from_padded(x, mask)
 
-    def _require_known(self, x: Any) -> None:
+    def _require_known(self, x: Any) -> int | None:
+        """Raise unless all ids are known; gives the lowest of them, where that can be found out."""
         values = x.flat_values if isinstance(x, Ragged) else x
         if self.backend.is_traced(values):
             self.backend.assume((values >= 0) & (values < self.input_dim))
-            return
+            return None
         bounds = self.backend.bounds(values)
-        if bounds is None or (bounds[0] >= 0 and bounds[1] < self.input_dim):
-            return
+        if bounds is None:
+            return None
+        if bounds[0] >= 0 and bounds[1] < self.input_dim:
+            return bounds[0]
         ids = self.backend.to_host(values)
         first = tuple(int(n) for n in np.argwhere((ids < 0) | (ids >= self.input_dim))[0])
         wrong, where = int(ids[first]), first

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from padless.errors import ArgumentError, explain
-from padless.layer import Layer, View, has_symbol
+from padless.layer import Layer, View
 from padless.layers.arguments import word
 from padless.ragged import Ragged
+from padless.spec import has_symbol
 
 
 class Identity(Layer):

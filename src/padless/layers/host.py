@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from padless import backends
 from padless.errors import DTypeError, explain
-from padless.layer import Layer, has_symbol, watched
+from padless.layer import Layer, watched
 from padless.ragged import Ragged
 from padless.rows import RowPartition
+from padless.spec import has_symbol
 
 OnHost = NDArray[Any] | Ragged
 """A NumPy array, of objects where it holds texts; or rows of one."""

@@ -37,6 +37,9 @@ class _Merge(Layer):
         Returns:
             (N, ...).
         """
+        first = x[0].shape
+        if all(value.shape == first for value in x):
+            return self._merged(list(x))
         self._require_fitting(x)
         axes = max(value.ndim for value in x)
         return self._merged(
@@ -249,6 +252,11 @@ class Concatenate(Layer):
         Returns:
             (N, ...).
         """
+        if any(value.shape != x[0].shape for value in x):
+            self._require_fitting(x)
+        return self.xp.concat(list(x), axis=self._axis)
+
+    def _require_fitting(self, x: Sequence[Array]) -> None:
         shapes = [tuple(value.shape) for value in x]
         others = {(*s[: len(s) + self._axis], *s[len(s) + self._axis + 1 :]) for s in shapes}
         if len({len(s) for s in shapes}) > 1 or len(others) > 1:
@@ -260,7 +268,6 @@ class Concatenate(Layer):
                     fix="another axis, or a layer before that brings the other axes to one size",
                 )
             )
-        return self.xp.concat(list(x), axis=self._axis)
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         ragged = next((value for value in x if isinstance(value, Ragged)), None)

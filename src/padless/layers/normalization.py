@@ -64,8 +64,12 @@ class _Normalization(Layer):
     def _scaled(self, x: Array, gamma: Array | None, beta: Array | None) -> Array:
         """Multiply by gamma and add beta, each along the noted axes."""
         if gamma is not None:
-            x = x * self.xp.reshape(gamma, self._beside)
-        return x if beta is None else x + self.xp.reshape(beta, self._beside)
+            x = x * self._stood(gamma)
+        return x if beta is None else x + self._stood(beta)
+
+    def _stood(self, array: Array) -> Array:
+        """An array with an entry for each place along the noted axes, so that it stands beside the input."""
+        return array if len(self._beside) == 1 else self.xp.reshape(array, self._beside)
 
 
 class LayerNormalization(_Normalization):
@@ -297,7 +301,7 @@ class BatchNormalization(_Normalization):
         if trains:
             mean, variance, some = self._statistics(x, live)
         deviation = self.xp.sqrt(variance + self.epsilon)
-        y = (x - self.xp.reshape(mean, self._beside)) / self.xp.reshape(deviation, self._beside)
+        y = (x - self._stood(mean)) / self._stood(deviation)
         if trains and self.renorm:
             y = self._corrected(y, mean, deviation)
             self._move(self.renorm_momentum, some, renorm_mean=mean, renorm_stddev=deviation)

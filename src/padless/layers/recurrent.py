@@ -7,6 +7,7 @@ from typing import Any
 from padless.errors import BackendError, NotThereYetError, ShapeError, explain
 from padless.layer import Layer, carries_apart
 from padless.layers.cells import (
+    GatedCell,
     GRUCell,
     LSTMCell,
     SimpleRNNCell,
@@ -97,6 +98,7 @@ class RNN(Layer):
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
         self.step_shape: tuple[int | None, ...] = ()
+        self._begins_with_zeros = False
         if stateful:
             self.kept = None
 
@@ -165,19 +167,24 @@ class RNN(Layer):
                 )
             )
         self.step_shape = tuple(spec[2:])
+        # Zeros that the cell makes itself are as they should be; there is nothing to be looked at in each call.
+        own = type(self).get_initial_state is RNN.get_initial_state
+        own = own and getattr(type(self.cell), "get_initial_state", None) is GatedCell.get_initial_state
+        self._begins_with_zeros = own and self.cell.dtype == self.dtype
         build_cell(self.cell, Spec((None, *self.step_shape), getattr(spec, "dtype", self.dtype), ragged=False))
 
-    def call(self, x: Ragged, initial_state: Any = None) -> Any:
+    def call(self, x: Ragged, initial_state: Any = None, in_order: bool = False) -> Any:
         """Run the cell over all rows.
 
         Args:
             x: (B, None, D).
             initial_state: an array (B, H) for each state; zeros by default.
+            in_order: leave the output of each step at its step with `go_backwards`, too.
 
         Returns:
             The output; or a list of the output and the states.
         """
-        if tuple(x.values.shape[1:]) != self.step_shape:
+        if x.values.shape[1:] != self.step_shape:
             raise ShapeError(
                 explain(
                     self.place,
@@ -191,7 +198,9 @@ class RNN(Layer):
             self._keep(final)
         output: Any
         if self.return_sequences:
-            output = row_reverse(x.with_values(y)) if self.go_backwards else x.with_values(y)
+            output = x.with_values(y)
+            if self.go_backwards and not in_order:
+                output = row_reverse(output)
         else:
             output = last_output(self.cell, final)
             if output is None:
@@ -201,6 +210,8 @@ class RNN(Layer):
 
     def _begin(self, given: Any, nrows: int) -> list[Any]:
         """The states before the first step of each row: those given, those kept, or the cell's own."""
+        if self._begins_with_zeros and given is None and self.kept is None:
+            return self.get_initial_state(nrows)
         first, form = flat(self.get_initial_state(nrows))
         first = [self._in_dtype(state) for state in first]
         wanted = [tuple(state.shape) for state in first]

@@ -7,6 +7,7 @@ from typing import Any
 
 from padless.errors import ArgumentError, ShapeError, explain
 from padless.layer import Layer
+from padless.layers.recurrent import RNN
 from padless.ragged import Ragged
 from padless.row_ops import row_reverse
 
@@ -181,21 +182,26 @@ class Bidirectional(Layer):
             The output, or a list as the class says.
         """
         forward_state, backward_state = self._halves(initial_state)
-        forth = self.forward_layer(x, **forward_state)
-        back = self.backward_layer(x, **backward_state)
+        # Layers of ours need not put the steps into the order in which they were read, only to have it undone here.
+        forth, back = (
+            layer(x, **state, **({"in_order": True} if type(layer).call is RNN.call else {}))
+            for layer, state in ((self.forward_layer, forward_state), (self.backward_layer, backward_state))
+        )
         states: list[Array] = []
         if self.return_state:
             forth, *forward_final = forth
             back, *backward_final = back
             states = [*forward_final, *backward_final]
         if self.return_sequences:
-            # The layer that goes backwards gives the last step first.
-            back = row_reverse(back) if self.backward_layer.go_backwards else back
-            forth = row_reverse(forth) if self.forward_layer.go_backwards else forth
+            back, forth = self._in_order(self.backward_layer, back), self._in_order(self.forward_layer, forth)
         merged = self._merge(forth, back)
         if self.merge_mode is None:
             return [*merged, *states]
         return [merged, *states] if self.return_state else merged
+
+    def _in_order(self, layer: Any, y: Any) -> Any:
+        """The output of each step at its step: a layer that goes backwards gives the last step first."""
+        return row_reverse(y) if layer.go_backwards and type(layer).call is not RNN.call else y
 
     def _merge(self, forth: Any, back: Any) -> Any:
         if self.merge_mode is None:
