@@ -15,8 +15,9 @@ from benchmarks.tables import Table
 from benchmarks.workloads import WORKLOADS
 
 QUESTIONS = ("import", "overhead", "pad_sequences", "memory", "slope", "requests", "speed")
-SERVED = ("bilstm64", "conv", "encoder128")
+SERVED = ("bilstm64", "encoder128")
 NEAR = ("padless random", "padless grouped", "PyTorch padded")
+RIVALS = (*NEAR, "PyTorch bucketed", "PyTorch packed", "Keras tensorflow padded", "Keras jax bucketed")
 
 
 def parsed(given: list[str] | None = None) -> argparse.Namespace:
@@ -95,7 +96,8 @@ def main() -> None:
             for name in options.workloads:
                 watch()
                 say(f"speed: {name}")
-                show(speed.question(WORKLOADS[name], options.names, setting, ceilings, options.batches))
+                names = RIVALS if WORKLOADS[name].near and not options.contestants else options.names
+                show(speed.question(WORKLOADS[name], names, setting, ceilings, options.batches))
         else:
             show(answer(question, options, setting, ceilings))
     if found and not options.no_log:

@@ -80,6 +80,13 @@ def deal(lengths: np.ndarray, size: int, count: int | None, seed: int = 0, draws
     return Deal(mixed, [picked[at] for at in rng.permutation(count)], said)
 
 
+def as_made(lengths: np.ndarray, size: int) -> Deal:
+    """Batches in the order of the data, which hold what they should; bucketed, their rows sorted over all of them."""
+    mixed, sorted_rows = np.arange(len(lengths)), np.argsort(lengths, kind="stable")
+    batches = _cut(mixed, size)
+    return Deal(batches, _cut(sorted_rows, size), f"padding {waste(lengths, batches):.1%} of each batch")
+
+
 def thinned(lengths: np.ndarray, batches: Batches, count: int, seed: int = 0) -> Batches:
     """Fewer of the batches, for who is slow: those whose padding is most like that of all."""
     if count >= len(batches):

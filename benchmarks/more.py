@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.data import Data, bbc, slope
-from benchmarks.dealing import Deal
+from benchmarks.dealing import as_made
 from benchmarks.machine import Ceilings
 from benchmarks.orchestrator import Case, Result, Room, Setting, contestants, measure
 from benchmarks.peers import CONTESTANTS
@@ -19,10 +19,7 @@ from benchmarks.workloads import SLOPE_MODELS, Workload
 
 def _whole(name: str, found: Data, batches: int) -> Case:
     """Data that hold their batches one after the other, all with the same lengths."""
-    count = len(found.lengths) // batches
-    cut = [list(range(at, at + count)) for at in range(0, len(found.lengths), count)]
-    ordered = [sorted(rows, key=lambda row: int(found.lengths[row])) for rows in cut]
-    return Case(name, found, Deal(cut, ordered, "every batch has the same lengths"))
+    return Case(name, found, as_made(found.lengths, len(found.lengths) // batches))
 
 
 def slopes(names: Sequence[str], setting: Setting, ceilings: Ceilings, wastes: Sequence[float]) -> list[Table]:

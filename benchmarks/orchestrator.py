@@ -183,7 +183,7 @@ def _settled(room: Room, who: Contestant, process: Process) -> list[tuple[Result
         lengths = case.data.lengths
         most = min(len(batches), COMPILED) if who.compiles else len(batches)
         tried = process.ask("epoch", name=case.name, picked=[0])["seconds"]
-        if at or who.compiles:  # what was compiled just now
+        if (at or who.compiles) and who.backend != "torch":  # what was compiled just now
             tried = process.ask("epoch", name=case.name, picked=[0])["seconds"]
         share = float(
             (lengths[batches[0]].max() * len(batches[0])) / np.mean([lengths[b].max() * len(b) for b in batches])
@@ -192,7 +192,8 @@ def _settled(room: Room, who: Contestant, process: Process) -> list[tuple[Result
         kept = thinned(lengths, batches, count)
         picked = [batches.index(batch) for batch in kept]
         result.batches, result.length = count, float((lengths**2).sum() / lengths.sum())
-        process.ask("epoch", name=case.name, picked=picked)
+        if picked != [0]:
+            process.ask("epoch", name=case.name, picked=picked)
         room.setting.say(f"  {who.name} on {case.name}: {count} batches, answers {result.answers or 'as before'}")
         found.append((result, picked))
     return found
