@@ -282,7 +282,7 @@ def of_models(turns: int, calls: int) -> Iterator[Row]:
 
 
 def small_models() -> dict[str, Any]:
-    """The models of `text_models.py` in small: a row of ids to five classes."""
+    """The models of `models.py` in small: a row of ids to five classes."""
     import padless
     from padless import layers
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from padless import backends
 from padless.errors import ArgumentError, DataError, DTypeError, explain
-from padless.forms import narrowed
+from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
 from padless.ragged import Ragged
 from padless.rows import RowPartition
@@ -223,16 +223,11 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
     """
     if isinstance(data, Ragged):
         return RaggedColumn(_without_masked_steps(data.numpy(), mask_maker))
+    texts = as_texts(data)
+    if texts is not None:
+        # They stay on the host, for a layer that reads them.
+        return ArrayColumn(texts)
     if isinstance(data, list | tuple):
-        if any(isinstance(item, str) for item in data[:8]):
-            raise DTypeError(
-                explain(
-                    what,
-                    expected="numbers",
-                    got="texts",
-                    fix="Tokenizer().texts_to_sequences(texts) makes ids of words",
-                )
-            )
         if any(hasattr(item, "__len__") or getattr(item, "ndim", 0) for item in data):
             ragged = Ragged.from_list([_on_host(item) for item in data], ragged_rank=ragged_rank).numpy()
             return RaggedColumn(_without_masked_steps(ragged, mask_maker))

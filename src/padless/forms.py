@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from padless import backends
 from padless.backends.base import Backend
 from padless.errors import DTypeError, MaskError, PadlessError, explain
@@ -51,6 +53,26 @@ AS_LIST = Form(as_list)
 AS_PADDED = Form(Ragged.to_padded)
 
 
+def as_texts(x: Any) -> np.ndarray[Any, Any] | None:
+    """Texts as an array of objects, which stays on the host; None for anything else.
+
+    Args:
+        x: what a user gives: a list or an array of texts, a pandas or polars column of them.
+
+    Returns:
+        An array, or None.
+    """
+    if isinstance(x, list | tuple):
+        return np.array(x, dtype=object) if len(x) and all(isinstance(item, str | bytes) for item in x[:8]) else None
+    if hasattr(x, "to_numpy"):
+        x = x.to_numpy()
+    if not isinstance(x, np.ndarray):
+        return None
+    if x.dtype.kind in "SUT":
+        return x.astype(object)
+    return x if x.dtype == object and x.size and isinstance(x.reshape(-1)[0], str | bytes) else None
+
+
 def enter(x: Any, mask: Any, backend: Backend, place: str, ragged_rank: int | None = None) -> tuple[Any, Form]:
     """Turn what a user gives into a Ragged or an array of the backend.
 
@@ -71,6 +93,9 @@ def enter(x: Any, mask: Any, backend: Backend, place: str, ragged_rank: int | No
     if isinstance(x, Ragged):
         moved = x if backend.is_array(x.flat_values) else x.with_flat_values(backend.asarray(x.flat_values))
         return (moved if mask is None else narrowed(moved, mask, place)), AS_IT_IS
+    texts = as_texts(x)
+    if texts is not None:
+        return texts, AS_IT_IS
     if isinstance(x, list | tuple):
         if mask is not None:
             raise MaskError(

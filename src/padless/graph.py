@@ -335,6 +335,9 @@ def standin(shape: tuple[int | None, ...], dtype: str, *, ragged: bool = False) 
                 fix="give the other axes a size",
             )
         )
+    if dtype in ("string", "object"):
+        # Texts stay on the host, until a layer makes numbers of them.
+        return np.full((len(_STANDIN_LENGTHS), *(n or 1 for n in shape)), "a text", dtype=object)
     if len(shape) > 1 and shape[1] is None:
         counts = _STANDIN_LENGTHS if shape[0] is None else (shape[0],) * len(_STANDIN_LENGTHS)
         rows = RowPartition.from_lengths(counts)

@@ -158,6 +158,7 @@ class Weight:
     trainable: bool
     regularizer: Callable[[Array], Array] | None = None
     constraint: Callable[[Array], Array] | None = None
+    looked_up: bool = False
 
 
 class Layer:
@@ -340,6 +341,7 @@ class Layer:
         *,
         regularizer: Any = None,
         constraint: Any = None,
+        looked_up: bool = False,
     ) -> Array:
         """Make an array that belongs to the layer; assign it to an attribute.
 
@@ -351,6 +353,8 @@ class Layer:
             trainable: whether training changes it.
             regularizer: a function of the array that is added to the loss.
             constraint: a function of the array that is applied after each update.
+            looked_up: whether it is a table of which a call reads some rows, by `self.backend.lookup(table, ids)`: an
+                optimizer with lazy_embeddings then leaves the others alone.
 
         Returns:
             The array.
@@ -369,7 +373,7 @@ class Layer:
         assert start is not None
         attribute = name or f"_weight{len(self._weights)}"
         self._weights[attribute] = Weight(
-            sizes, kind, trainable, regularizers.get(regularizer), constraints.get(constraint)
+            sizes, kind, trainable, regularizers.get(regularizer), constraints.get(constraint), looked_up
         )
         self.__dict__[attribute] = self.backend.asarray(np.asarray(start(sizes), order="C"), kind)
         return self.__dict__[attribute]
@@ -1022,6 +1026,8 @@ class Layer:
         kind = self.backend.dtype_name(values)
         if kind == self.dtype and self.reads != "ids":
             return x
+        if kind == "object":
+            self._refuse_texts()
         wanted = kind
         if kind.startswith(("float", "bfloat")):
             wanted = self.dtype
@@ -1036,6 +1042,12 @@ class Layer:
             return x
         values = self.backend.cast(values, wanted)
         return x.with_flat_values(values) if isinstance(x, Ragged) else values
+
+    def _refuse_texts(self) -> None:
+        from padless.errors import DTypeError
+
+        fix = "layers.TextVectorization() before it, for rows of ids; or Tokenizer().texts_to_sequences(texts)"
+        raise DTypeError(explain(self.place, expected="numbers", got="texts", fix=fix))
 
     def _refuse_floats(self, kind: str) -> None:
         from padless.errors import DTypeError

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, TypedDict, Unpack
 
 from padless import backends, schedules
-from padless.backends.base import Backend
+from padless.backends.base import Backend, RowGradient
 from padless.errors import ArgumentError, NotThereYetError, explain
 from padless.named import Configured, find, snake_case
 from padless.schedules import LearningRateSchedule
@@ -73,6 +73,8 @@ class Optimizer(Configured):
     Attributes:
         iterations: number of steps taken.
         slots: what the rule remembers: {slot name: {path: array}}.
+        lazy_embeddings: whether rows of a table that a step did not look up are left alone.
+        tables: paths of the weights that are looked up row by row.
 
     Raises:
         ArgumentError: when an argument is unknown, or more than one of the three clips is given.
@@ -104,6 +106,8 @@ class Optimizer(Configured):
         self.global_clipnorm = common.get("global_clipnorm")
         self.iterations = 0
         self.slots: dict[str, dict[str, Array]] = {}
+        self.lazy_embeddings = False
+        self.tables: frozenset[str] = frozenset()
         self._undecayed: tuple[str, ...] = ()
         self._undecayed_words: tuple[str, ...] = ()
         self._learning_rate: LearningRate = (
@@ -290,8 +294,38 @@ class Optimizer(Configured):
         Returns:
             New weights and new slots.
         """
-        clipped = self.clip(backend.xp, gradients)
-        return backend.update(self, self.decay(weights, learning_rate), clipped, slots, learning_rate, iteration)
+        clipped = self._clipped(backend.xp, gradients)
+        lazy = self.lazily().intersection(weights)
+        if not lazy:
+            return backend.update(self, self.decay(weights, learning_rate), clipped, slots, learning_rate, iteration)
+        others = {path: weight for path, weight in weights.items() if path not in lazy}
+        own = {name: {path: slot[path] for path in others} for name, slot in slots.items()}
+        made, after = backend.update(self, self.decay(others, learning_rate), clipped, own, learning_rate, iteration)
+        after = {name: dict(after[name]) for name in slots}
+        for path in lazy:
+            share = (self.weight_decay or 0.0) * learning_rate if self.decays(path) else 0.0
+            remembered = {name: slots[name][path] for name in slots}
+            new, kept = backend.update_rows(
+                self, weights[path], clipped[path], remembered, learning_rate, iteration, share
+            )
+            made = {**made, path: new}
+            for name, slot in kept.items():
+                after[name][path] = slot
+        # In the order in which they came: a compiled step gives back what it was given.
+        return {path: made[path] for path in weights}, {n: {path: after[n][path] for path in slots[n]} for n in slots}
+
+    def lazily(self) -> frozenset[str]:
+        """Paths of the tables of which a step changes only the rows that it looked up."""
+        return self.tables if self.lazy_embeddings else frozenset()
+
+    def _clipped(self, xp: Any, gradients: dict[str, Any]) -> dict[str, Any]:
+        """As `clip`; of gradients of some rows, these: zeros change no norm."""
+        values = {path: g.values if isinstance(g, RowGradient) else g for path, g in gradients.items()}
+        made = self.clip(xp, values)
+        return {
+            path: RowGradient(g.rows, made[path]) if isinstance(g, RowGradient) else made[path]
+            for path, g in gradients.items()
+        }
 
     def numbers(self) -> dict[str, Any]:
         """The plain numbers that the next step reads, by the name of the argument of `step`."""
@@ -485,6 +519,12 @@ class Adam(Optimizer):
         beta_2: share of the running mean of squares that is kept.
         epsilon: added to the root of the latter.
         amsgrad: divide by the largest running mean of squares so far.
+        lazy_embeddings: leave the rows of an embedding's table alone that a step did not look up, or whose gradient is
+            all
+            zero: the row, its running means and its weight decay. Rows that were looked up take the ordinary step, by
+            the number of all steps. Plain Adam moves every row in every step, as long as its running mean is not yet
+            zero; for a large table that is most of the work. Not in Keras; as torch.optim.SparseAdam and TensorFlow
+            Addons' LazyAdam. It changes nothing of a table that is read in another way, too, or has a regularizer.
         **common: see `Common`.
 
     Raises:
@@ -506,6 +546,8 @@ class Adam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
+        *,
+        lazy_embeddings: bool = False,
         **common: Unpack[Common],
     ) -> None:
         super().__init__(learning_rate, **common)
@@ -513,6 +555,7 @@ class Adam(Optimizer):
         self.beta_2 = _share(type(self).__name__, "beta_2", beta_2)
         self.epsilon = epsilon
         self.amsgrad = amsgrad
+        self.lazy_embeddings = lazy_embeddings
 
     @property
     def slot_names(self) -> tuple[str, ...]:  # noqa: D102
@@ -533,7 +576,7 @@ class Adam(Optimizer):
 
     def get_config(self) -> dict[str, Any]:  # noqa: D102
         own = {"beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon, "amsgrad": self.amsgrad}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, **({"lazy_embeddings": True} if self.lazy_embeddings else {})}
 
 
 class AdamW(Adam):

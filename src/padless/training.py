@@ -214,7 +214,7 @@ class Trainer(Layer):
             return {key: self._moved(part) for key, part in x.items()}
         if isinstance(x, Ragged):
             return x.with_flat_values(self.backend.asarray(x.flat_values))
-        return self.backend.asarray(x)
+        return x if getattr(x, "dtype", None) == np.dtype(object) else self.backend.asarray(x)
 
     def _ragged_rank(self, key: int | str) -> int | None:
         """How many axes after the first vary in a list for the input of that number or name, where that is known."""
@@ -234,7 +234,9 @@ class Trainer(Layer):
             return value, (found, (y_pred, kept), states)
 
         with _random.drawing(numbers["seed"], numbers["iteration"]):
-            (value, (found, made, states)), gradients = backend.value_and_grad(loss_of, arrays["weights"])
+            (value, (found, made, states)), gradients = backend.value_and_grad(
+                loss_of, arrays["weights"], optimizer.lazily()
+            )
         xp = backend.xp
         found["fine"] = fine = xp.all(xp.isfinite(value))
         if "sound" in found:
@@ -305,6 +307,9 @@ class Trainer(Layer):
             raise ArgumentError(
                 explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
             )
+        self.optimizer.tables = frozenset(
+            path for path, (layer, name) in self.weight_slots().items() if layer._weights[name].looked_up
+        ).intersection(arrays["weights"])
         with self.backend.no_gradient():
             self.optimizer.prepare(self.backend, arrays["weights"])
         return {**arrays, "slots": self.optimizer.held(arrays["weights"])}

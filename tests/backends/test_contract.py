@@ -59,6 +59,9 @@ COMPARED = {
     "pair_scores",
     "pair_dropout",
     "pair_sums",
+    # In tests/training/test_lazy_embeddings.py.
+    "lookup",
+    "update_rows",
     # In test_memory.py.
     "keep_memory",
     # In test_dense_kernels.py.

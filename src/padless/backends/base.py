@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -266,6 +266,10 @@ class Backend(ABC):
             return y
         seen = xp.any(index < rows.nvals, axis=1)
         return xp.where(xp.reshape(seen, (seen.shape[0], *(1 for _ in y.shape[1:]))), y, xp.zeros_like(y))
+
+    def lookup(self, table: Array, ids: Array) -> Array:
+        """Rows of a table, which is a weight of its own: (V, D) and (N,) whole numbers to (N, D)."""
+        return self.xp.take(table, ids, axis=0)
 
     def take_or(self, values: Array, index: Array, fill: float | int) -> Array:
         """values[index] for an int index of any shape, `fill` where the index is N (one past the end)."""
@@ -724,13 +728,17 @@ class Backend(ABC):
         """Get ready for many steps of about one size: what one of them freed is to be kept for the next."""
 
     def value_and_grad(
-        self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+        self,
+        function: Callable[[dict[str, Array]], tuple[Array, Any]],
+        weights: dict[str, Array],
+        tables: Collection[str] = (),
     ) -> tuple[tuple[Array, Any], dict[str, Array]]:
         """Call `function(weights) -> (loss, anything else)` and give the gradient of the loss by every weight.
 
         Args:
             function: pure; reads the weights from its argument only.
             weights: arrays by path.
+            tables: paths of those whose gradient may be a `RowGradient`, where nothing but `lookup` reads them.
 
         Returns:
             What the function returned, and the gradients by path; zeros for a weight that the loss does not use.
@@ -885,6 +893,48 @@ class Backend(ABC):
             for name, value in after.items():
                 new_slots[name][path] = value
         return new_weights, new_slots
+
+    def update_rows(
+        self,
+        optimizer: Optimizer,
+        weight: Array,
+        gradient: Array | RowGradient,
+        slots: dict[str, Array],
+        learning_rate: float,
+        iteration: int,
+        decay: float = 0.0,
+    ) -> tuple[Array, dict[str, Array]]:
+        """Take one optimizer step of the rows of a table whose gradient is not all zero; leave the others alone.
+
+        Args:
+            optimizer: holds the rule and its constants.
+            weight: (V, ...).
+            gradient: of its shape, or of some rows.
+            slots: what the rule remembers, by slot name.
+            learning_rate: of this step.
+            iteration: 0 for the first step.
+            decay: share of these rows that is taken off before.
+
+        Returns:
+            The new table and the new slots.
+        """
+        xp = self.xp
+        axes = tuple(range(1, weight.ndim))
+        touched = xp.any(gradient != 0, axis=axes, keepdims=True)
+        new, after = optimizer.rule(xp, weight - weight * decay, gradient, slots, learning_rate, iteration)
+        return xp.where(touched, new, weight), {n: xp.where(touched, after[n], slots[n]) for n in slots}
+
+
+class RowGradient(NamedTuple):
+    """The gradient of a table of which some rows were looked up; zero for the others.
+
+    Attributes:
+        rows: (n,) numbers of the rows, each once.
+        values: (n, ...) their gradients.
+    """
+
+    rows: Array
+    values: Array
 
 
 _NEVER = -1e30

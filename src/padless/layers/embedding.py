@@ -103,6 +103,7 @@ class Embedding(Layer):
             self.embeddings_initializer,
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
+            looked_up=True,
         )
 
     def call(self, x: Array) -> Array:
@@ -115,7 +116,7 @@ class Embedding(Layer):
             (N, ..., D).
         """
         ids = self.xp.reshape(x * 0 if self.tracing else x, (-1,))
-        return self.xp.reshape(self.xp.take(self.embeddings, ids, axis=0), (*x.shape, self.output_dim))
+        return self.xp.reshape(self.backend.lookup(self.embeddings, ids), (*x.shape, self.output_dim))
 
     def compute_mask(self, x: Array, mask: Any = None) -> Array | None:
         """Say which ids are real.

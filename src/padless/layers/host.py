@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from padless import backends
 from padless.errors import DTypeError, explain
-from padless.layer import Layer
+from padless.layer import Layer, watched
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 from padless.spec import has_symbol
@@ -90,7 +90,8 @@ def batches(data: Any, steps: int | None, place: str) -> Iterator[OnHost]:
 class HostLayer(Layer):
     """Base of layers that look keys up, hash or split texts: `prepare` is what they do, on the host.
 
-    In a model such a layer comes first. `fit` and its likes let it work on the data before batches are made.
+    In a model such a layer comes first, and `fit` and its likes take texts as they are. Where steps are compiled, texts
+    cannot be part of them: there the layer is called before, on the data.
     """
 
     view = "ragged"
@@ -124,7 +125,9 @@ class HostLayer(Layer):
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         if not self.built:
             self._build_with(None)
-        return self._on_backend(self.prepare(x if self.merges else on_host(x, self.place)))
+        y = self._on_backend(self.prepare(x if self.merges else on_host(x, self.place)))
+        watched(self, x, y)
+        return y
 
     def call(self, x: Any) -> Any:
         """As calling the layer.

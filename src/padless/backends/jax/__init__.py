@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import types
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -377,7 +377,10 @@ class JaxBackend(Backend):
     # ---- training
 
     def value_and_grad(
-        self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+        self,
+        function: Callable[[dict[str, Array]], tuple[Array, Any]],
+        weights: dict[str, Array],
+        tables: Collection[str] = (),
     ) -> tuple[tuple[Array, Any], dict[str, Array]]:
         result, gradients = jax.value_and_grad(function, has_aux=True)(weights)
         return result, {path: gradients[path] for path in weights}  # JAX sorts dicts by their keys

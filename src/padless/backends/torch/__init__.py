@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,7 @@ import optree
 import torch
 from torch.nn import functional
 
-from padless.backends.base import Array, Backend, Cell
+from padless.backends.base import Array, Backend, Cell, RowGradient
 from padless.backends.torch import attention, convolution, dense, flash, memory, pooling, recurrent
 from padless.errors import DTypeError, explain
 from padless.lengths import Transposed, Window
@@ -136,6 +136,11 @@ class TorchBackend(Backend):
 
     # ---- rows
 
+    def lookup(self, table: Array, ids: Array) -> Array:
+        if getattr(table, "by_rows", False):
+            return functional.embedding(ids, table, sparse=True)
+        return _take(table, ids, axis=0)
+
     def segment_sum(self, values: Array, rows: RowPartition) -> Array:
         # index_add forward and backward: 0.5 ms for 10,000 x 128; segment_reduce 3.1, a sum over padded rows 7.7.
         sums = values.new_zeros((rows.nrows, *values.shape[1:]))
@@ -246,14 +251,19 @@ class TorchBackend(Backend):
             memory.keep()
 
     def value_and_grad(
-        self, function: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+        self,
+        function: Callable[[dict[str, Array]], tuple[Array, Any]],
+        weights: dict[str, Array],
+        tables: Collection[str] = (),
     ) -> tuple[tuple[Array, Any], dict[str, Array]]:
         leaves = {path: weight.detach().requires_grad_() for path, weight in weights.items()}
+        for path in tables:
+            leaves[path].by_rows = True  # for `lookup`
         with torch.enable_grad():
             loss, extra = function(leaves)
         if loss.requires_grad:
             found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-            gradients = dict(zip(leaves, found, strict=True))
+            gradients = {path: _by_rows(by) for path, by in zip(leaves, found, strict=True)}
         else:
             gradients = {path: torch.zeros_like(weight) for path, weight in weights.items()}
         # What else came back is for metrics and the user: it must not keep the graph of the step alive.
@@ -272,6 +282,42 @@ class TorchBackend(Backend):
             if _fused_adam(optimizer, weights, gradients, slots, learning_rate, iteration):
                 return weights, slots
             return super().update(optimizer, weights, gradients, slots, learning_rate, iteration)
+
+    def update_rows(
+        self,
+        optimizer: Optimizer,
+        weight: Array,
+        gradient: Array | RowGradient,
+        slots: dict[str, Array],
+        learning_rate: float,
+        iteration: int,
+        decay: float = 0.0,
+    ) -> tuple[Array, dict[str, Array]]:
+        with torch.no_grad():
+            if not isinstance(gradient, RowGradient):
+                return super().update_rows(optimizer, weight, gradient, slots, learning_rate, iteration, decay)
+            rows, values = gradient
+            touched = (values != 0).flatten(1).any(1)
+            if not bool(touched.all()):
+                rows, values = rows[touched], values[touched]
+            old = {name: {"": slot.index_select(0, rows)} for name, slot in slots.items()}
+            now = weight.index_select(0, rows)
+            if decay:
+                now -= now * decay
+            # As a small table of its own, so that the fused kernel takes it.
+            new, after = self.update(optimizer, {"": now}, {"": values}, old, learning_rate, iteration)
+            weight.index_copy_(0, rows, new[""])
+            for name, slot in slots.items():
+                slot.index_copy_(0, rows, after[name][""])
+            return weight, slots
+
+
+def _by_rows(gradient: torch.Tensor) -> torch.Tensor | RowGradient:
+    """What autograd gives for a table that was looked up by rows."""
+    if gradient.layout != torch.sparse_coo:
+        return gradient
+    whole = gradient.coalesce()
+    return RowGradient(whole.indices()[0], whole.values())
 
 
 def _detached(x: Any) -> Any:
