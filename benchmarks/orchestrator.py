@@ -51,6 +51,7 @@ class Result:
     step: list[float] = field(default_factory=list)
     peak: list[float] = field(default_factory=list)
     above: list[float] = field(default_factory=list)
+    kept: float | None = None
     first: float = 0.0
     loaded: float = 0.0
     idle: float = 0.0
@@ -152,6 +153,8 @@ def measure(room: Room, who: Sequence[Contestant]) -> tuple[list[Result], list[s
                     continue
                 try:
                     _record(result, process.ask("epoch", name=result.case, picked=picked))
+                    if result.kept is None and turn == 0:
+                        result.kept = process.ask("activations", name=result.case, picked=picked)["mb"]
                 except Failed as problem:  # out of memory, mostly: the others go on
                     troubles.append(f"{result.who.name} from turn {turn + 1} on: {problem}")
                     processes.remove(process)

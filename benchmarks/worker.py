@@ -138,6 +138,27 @@ class Worker:
             "idle": idle,
         }
 
+    def activations(self, name: str, picked: list[int]) -> dict[str, Any]:
+        """MB that torch keeps between forward and backward, each piece of memory once, weights left out."""
+        if self.task.backend != "torch":
+            return {"mb": None}
+        import torch
+
+        data, batches, longest = self.cases[name]
+        made, held = self.peer.ready(data, [batches[picked[0]]], longest), {}
+
+        def pack(kept: torch.Tensor) -> torch.Tensor:
+            storage = kept.untyped_storage()
+            held[storage.data_ptr()] = storage.nbytes()
+            return kept
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept):
+            self.peer.train(made)
+        model = self.peer.model  # type: ignore[attr-defined]
+        weights = model.weights if self.task.library == "padless" else model.parameters()
+        own = {weight.untyped_storage().data_ptr() for weight in weights}
+        return {"mb": sum(size for at, size in held.items() if at not in own) / 1e6}
+
     def stream(self, name: str, groups: list[list[int]]) -> dict[str, Any]:
         """Answer requests one after the other."""
         data, _, longest = self.cases[name]
