@@ -143,13 +143,13 @@ expected = attend()
 child = os.fork()
 if child == 0:
     signal.alarm(60)
-    os._exit(0 if (attend().numpy() == expected.numpy()).all() else 1)  # torch.equal would wait for ever
+    os._exit(0 if torch.equal(attend(), expected) else 1)
 print(os.waitpid(child, 0)[1])
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_has_threads_too() -> None:
+def test_a_forked_process_goes_on() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0", done.stderr
 
@@ -237,6 +237,24 @@ def test_gradients_of_gradients(options: dict[str, Any]) -> None:
         found.append(torch.autograd.grad(sum((each**2).sum() for each in first), (q, k, v, by_y)))
     for got, expected in zip(*found, strict=True):
         np.testing.assert_allclose(got.numpy(), expected.numpy(), **GRADIENTS)
+
+
+@pytest.mark.parametrize("same", ["all", "keys and values"])
+def test_gradients_of_gradients_where_one_tensor_stands_at_several_places(same: str) -> None:
+    rows = (RowPartition.from_lengths([9, 0, 5]),) * 2
+    arrays = drawn(rows, 2, 2, 4, 4)
+    backend, found = backends.get("torch"), []
+    for attention, dtype in (
+        (backend.attention, torch.float32),
+        (super(type(backend), backend).attention, torch.float64),
+    ):
+        q, k = (torch.from_numpy(each).to(dtype).requires_grad_() for each in arrays[:2])
+        given = (q, q, q) if same == "all" else (q, k, k)
+        wanted = (q,) if same == "all" else (q, k)
+        first = torch.autograd.grad(attention(*given, *rows, scale=0.3).sum(), wanted, create_graph=True)
+        found.append((*first, *torch.autograd.grad(sum((each**2).sum() for each in first), wanted)))
+    for got, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(got.detach().numpy(), expected.detach().numpy(), **GRADIENTS)
 
 
 def test_gradients_of_gradients_without_keys() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from padless import backends
 from padless.backends.base import Backend
+from padless.errors import NotThereYetError
 from padless.rows import RowPartition
 from tests import strategies
 from tests.tolerances import GRADIENTS
@@ -406,3 +407,24 @@ def test_many_threads_of_the_user_may_train_at_once() -> None:
     for each in found:
         for one, other in zip(each, expected, strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("how", ["float32", "float32 by torch", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("asked", ["x", "recurrent_kernel", "h"])
+def test_gradients_of_gradients_are_an_error_and_never_left_out(
+    kind: str, how: str, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if how == "float32 by torch":
+        monkeypatch.setattr(native_recurrent, "fits", lambda x: False)
+    rows = RowPartition.from_lengths([2, 0, 3, 1])
+    a = {n: torch.from_numpy(v) for n, v in arrays(kind, rows.nrows, rows.nvals, True, how.split()[0], 1).items()}
+    a[asked].requires_grad_()
+    cell = Formula(kind, {name: a[name] for name in a if name.endswith(("kernel", "bias"))})
+    state = tuple(a[name] for name in ("h", "c") if name in a)
+    y, _ = backends.get("torch").recur(cell, a["x"], rows, state)
+    # The gradient by a sum is a constant, and the output itself depends on what is asked for, too.
+    (first,) = torch.autograd.grad(y.sum(), a[asked], create_graph=True)
+    assert first.isfinite().all()
+    with pytest.raises(NotThereYetError, match="gradients of its gradients"):
+        torch.autograd.grad(y.sum() + first.square().sum(), a[asked])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -61,3 +64,35 @@ def test_several_at_once(count: int) -> None:
         each.join()
     # A new thread has the number of threads that it found when it began.
     assert len(done) >= 150
+
+
+FORKS = """
+import os, signal, torch
+from padless.backends.torch import threads
+torch.set_num_threads(2)
+before = torch.ones(1 << 20).exp()
+{first}
+child = os.fork()
+if child == 0:
+    signal.alarm(60)
+    threads.share(lambda part, parts: None)
+    {then}
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        # torch's operations alone started the threads; kernels must not wait for them in the child,
+        ("", ""),
+        # and after kernels did, torch must not, either.
+        ("threads.share(lambda part, parts: None)", "assert torch.equal(torch.ones(1 << 20).exp(), before)"),
+    ],
+)
+def test_a_forked_process_waits_for_no_thread_of_its_parent(first: str, then: str) -> None:
+    code = FORKS.format(first=first, then=then)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0", done.stderr

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from padless import native
 from padless.backends.base import Backend
 from padless.backends.numpy import same_padding
+from padless.backends.torch import derivatives
 from padless.backends.torch.threads import share
 from padless.lengths import Transposed, Window
 from padless.rows import Int, RowPartition
@@ -242,9 +243,7 @@ class _Convolution(torch.autograd.Function):
         wanted = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():
             # Who wants the gradient of a gradient gets that of the default.
-            asked = [t for t, want in zip((x, kernel, bias), wanted, strict=True) if want]
-            found = iter(torch.autograd.grad(ctx.again(x, kernel, bias), asked, grads[0], create_graph=True))
-            return *(next(found) if want else None for want in wanted), None, None, None, None
+            return *derivatives.by_default(ctx.again, (x, kernel, bias), wanted, grads[0]), None, None, None, None
         spread, by_bias = _spread_gradient(grads[0], outputs[0] if outputs else None, ctx.layout, wanted[2])
         to_x = _onednn_to_x if _by_onednn(x, kernel) else _taps_to_x
         by_x = to_x(spread, kernel, ctx.layout, ctx.groups) if wanted[0] else None

@@ -17,6 +17,7 @@ import torch
 
 from padless import native
 from padless.backends.base import Backend
+from padless.backends.torch import derivatives
 from padless.backends.torch.threads import team
 from padless.rows import RowPartition
 
@@ -206,9 +207,8 @@ class _Attention(torch.autograd.Function):
         work, options, by_default = ctx.given
         q, k, v, y, stats = ctx.saved_tensors
         if torch.is_grad_enabled():  # gradients of gradients are wanted, which the kernel does not have
-            wanted = [x for x in (q, k, v) if x.requires_grad]
-            found = iter(torch.autograd.grad(by_default(q, k, v), wanted, grads, create_graph=True, allow_unused=True))
-            return *(next(found) if x.requires_grad else None for x in (q, k, v)), None, None, None
+            found = derivatives.by_default(by_default, (q, k, v), ctx.needs_input_grad[:3], grads[0])
+            return *found, None, None, None
         by = {f"by_{name}": x.new_empty(x.shape) for name, x in (("q", q), ("k", k), ("v", v))}
         given = {"q": q, "k": k, "v": v, "out": y, "stats": stats, "by_out": grads[0]}
         _run("backward", given | by, work.backward, work, options, 5)

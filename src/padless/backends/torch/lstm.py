@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from padless.backends.base import Cell
+from padless.backends.torch.derivatives import first_only
 from padless.backends.torch.threads import workers
 from padless.rows import Rectangle, RowPartition
 
@@ -117,9 +118,11 @@ class _LSTM(torch.autograd.Function):
                 whole.index_copy_(0, index, part.detach())
         ctx.parts = list(zip(groups, parts, strict=True)) if training else None
         ctx.sizes = x.shape
+        ctx.save_for_backward(y, h_last, c_last)  # only so that whose gradient it is can be told
         return y, h_last, c_last
 
     @staticmethod
+    @first_only
     def backward(ctx: Any, *grads: Any) -> Any:
         by_y, by_h, by_c = grads
         # Who asked to keep the graph goes backward again; else each part is freed as soon as it is done.

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
 
 from padless import native
 from padless.backends.base import Cell
+from padless.backends.torch.derivatives import first_only
 from padless.backends.torch.threads import team
 from padless.rows import Int, RowPartition
 
@@ -116,7 +116,8 @@ def _call(name: str, groups: list[Group], fields: list[dict[str, int]]) -> None:
         for field, value in (*group.fields.items(), *own.items()):
             setattr(layer, field, value)
     call = _Call(ctypes.addressof(layers), len(groups), 0, 0)
-    team(kernel, call, len(groups))
+    # The number of threads may be another than when the rows were dealt.
+    team(kernel, call, min(len(groups), torch.get_num_threads()))
     if call.failed:
         raise MemoryError(f"no memory for the kernel {name}")
 
@@ -166,7 +167,7 @@ class _Recurrent(torch.autograd.Function):
         return (y, last_h) if last_c is None else (y, last_h, last_c)
 
     @staticmethod
-    @once_differentiable
+    @first_only
     def backward(ctx: Any, by_y: Tensor | None, *by_last: Tensor | None) -> Any:
         x, kernel, recurrent, bias, h, c, y, kept = ctx.saved_tensors
         kind, groups, units = ctx.kind, ctx.groups, h.shape[1]

@@ -9,6 +9,7 @@ import torch
 
 from padless import native
 from padless.backends.base import Backend
+from padless.backends.torch import derivatives
 from padless.backends.torch.threads import share
 from padless.lengths import Window
 from padless.rows import RowPartition
@@ -116,10 +117,9 @@ class _NativeWindowMax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, taps: Tensor, again: Callable[[Tensor], Tensor]) -> Tensor:
         """(N, D) and (M, K) to (M, D)."""
-        values = values.contiguous()
         largest = values.new_empty((taps.shape[0], values.shape[1]))
         ties = torch.empty_like(largest)
-        _run("window_max", [values, taps, largest, ties], *taps.shape, len(values))
+        _run("window_max", [values.contiguous(), taps, largest, ties], *taps.shape, len(values))
         ctx.save_for_backward(values, taps, largest, ties)
         ctx.again = again
         return largest
@@ -129,7 +129,8 @@ class _NativeWindowMax(torch.autograd.Function):
         """(M, D) to (N, D)."""
         values, taps, largest, ties = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return *torch.autograd.grad(ctx.again(values), values, grads[0], create_graph=True), None, None
+            return *derivatives.by_default(ctx.again, [values], [True], grads[0]), None, None
+        values = values.contiguous()
         by_values = torch.zeros_like(values)
         arrays = [values, taps, largest, ties, grads[0].contiguous(), by_values]
         _run("window_max_gradient", arrays, *taps.shape, len(values))

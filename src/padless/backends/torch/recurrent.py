@@ -20,6 +20,7 @@ import torch
 
 from padless.backends.base import Cell
 from padless.backends.torch import lstm, native_recurrent
+from padless.backends.torch.derivatives import first_only
 from padless.rows import RowPartition
 
 if TYPE_CHECKING:
@@ -174,13 +175,15 @@ class _SimpleRNN(torch.autograd.Function):
         hidden, before, after = _buffers(state, order, z.shape[0])
         for now, h, out in zip(_cut(z, order), before, after, strict=True):
             torch.tanh(now.addmm_(h, kernel), out=out)
-        ctx.save_for_backward(kernel, state, hidden)
+        y = hidden[order.sizes[0] :].index_select(0, order.back)
+        ctx.save_for_backward(kernel, state, hidden, y)
         ctx.order = order
-        return hidden[order.sizes[0] :].index_select(0, order.back)
+        return y
 
     @staticmethod
+    @first_only
     def backward(ctx: Any, *grads: Any) -> Any:
-        kernel, state, hidden = ctx.saved_tensors
+        kernel, state, hidden, *_ = ctx.saved_tensors
         order: Order = ctx.order
         live = order.sizes[0]
         grad = torch.cat([hidden.new_zeros((live, hidden.shape[1])), grads[0].index_select(0, order.steps)])
@@ -221,13 +224,15 @@ class _GRU(torch.autograd.Function):
             all3.addmm_(h, kernel)
             zr.sigmoid_()
             torch.lerp(n.addcmul_(r, a).tanh_(), h, z, out=out)
-        ctx.save_for_backward(kernel, state, hidden, gates, new)
+        y = hidden[order.sizes[0] :].index_select(0, order.back)
+        ctx.save_for_backward(kernel, state, hidden, gates, new, y)
         ctx.order = order
-        return hidden[order.sizes[0] :].index_select(0, order.back)
+        return y
 
     @staticmethod
+    @first_only
     def backward(ctx: Any, *grads: Any) -> Any:
-        kernel, state, hidden, gates, new = ctx.saved_tensors
+        kernel, state, hidden, gates, new, *_ = ctx.saved_tensors
         order: Order = ctx.order
         live, units = order.sizes[0], kernel.shape[0]
         z, r, a = gates.chunk(3, 1)
@@ -271,13 +276,15 @@ class _GRUResetBefore(torch.autograd.Function):
             zr.addmm_(h, for_gates).sigmoid_()
             n.addmm_(torch.mul(r, h, out=rh), for_new).tanh_()
             torch.lerp(n, h, z, out=out)
-        ctx.save_for_backward(kernel, state, hidden, gates, new, reset)
+        y = hidden[order.sizes[0] :].index_select(0, order.back)
+        ctx.save_for_backward(kernel, state, hidden, gates, new, reset, y)
         ctx.order = order
-        return hidden[order.sizes[0] :].index_select(0, order.back)
+        return y
 
     @staticmethod
+    @first_only
     def backward(ctx: Any, *grads: Any) -> Any:
-        kernel, state, hidden, gates, new, reset = ctx.saved_tensors
+        kernel, state, hidden, gates, new, reset, *_ = ctx.saved_tensors
         order: Order = ctx.order
         live, units = order.sizes[0], kernel.shape[0]
         z, r = gates.chunk(2, 1)

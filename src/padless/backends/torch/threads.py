@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -56,13 +56,34 @@ workers = _Workers()
 
 # ---- torch's own threads
 
-_lost = False
+_used = _lost = False
 
 
 def _lose() -> None:
-    """The threads do not exist in a forked process, and their library would wait for them for ever."""
+    """The threads do not exist in a forked process, and their library would wait for them for ever.
+
+    So would torch itself, which goes on with one thread, as in the workers of its DataLoader.
+    """
     global _lost
     _lost = True
+    if _used:
+        torch.set_num_threads(1)
+
+
+# Now, and not at the first kernel: torch's own operations may have started the threads before.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lose)
+
+
+def _in_parallel(function: Any, data: int | None, threads: int) -> bool:
+    """Call a function in C on several of torch's threads; False, and nothing done, where they cannot be reached."""
+    global _used
+    openmp = None if _lost else _openmp()
+    if openmp is None:
+        return False
+    _used = True
+    openmp.GOMP_parallel(ctypes.cast(function, ctypes.c_void_p), data, threads, 0)
+    return True
 
 
 @cache
@@ -78,7 +99,6 @@ def _openmp() -> Any:
             found.GOMP_parallel.restype = None
         except (OSError, AttributeError):
             continue
-        os.register_at_fork(after_in_child=_lose)
         return found
     return None
 
@@ -96,13 +116,11 @@ def team(kernel: Callable[..., int], call: ctypes.Structure, threads: int) -> No
         call: what the pointer is to.
         threads: how many; at most torch.get_num_threads().
     """
-    address, openmp = ctypes.addressof(call), None if _lost else _openmp()
+    address = ctypes.addressof(call)
     if threads <= 1:
         kernel(address)
-    elif openmp is None:
+    elif not _in_parallel(kernel, address, threads):
         workers.map(kernel, [address] * threads)
-    else:
-        openmp.GOMP_parallel(ctypes.cast(kernel, ctypes.c_void_p), address, threads, 0)  # type: ignore[arg-type]
 
 
 _Task = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
@@ -116,14 +134,11 @@ def share(work: Callable[[int, int], Any], alone: bool = False) -> None:
         alone: whether this thread does it all, because it takes no longer than sharing: some 50 microseconds.
     """
     threads = 1 if alone else torch.get_num_threads()
-    openmp = _openmp() if threads > 1 and not _lost else None
     if threads == 1:
         work(0, 1)
         return
-    if openmp is None:
-        workers.map(work, range(threads), [threads] * threads)
-        return
-    parts, errors = iter(range(threads)), []
+    parts: Iterator[int] = iter(range(threads))
+    errors: list[BaseException] = []
 
     def one(_: int) -> None:
         try:
@@ -133,7 +148,7 @@ def share(work: Callable[[int, int], Any], alone: bool = False) -> None:
         except BaseException as error:  # it must not go through C
             errors.append(error)
 
-    task = _Task(one)
-    openmp.GOMP_parallel(ctypes.cast(task, ctypes.c_void_p), None, threads, 0)
+    if not _in_parallel(_Task(one), None, threads):
+        workers.map(work, range(threads), [threads] * threads)
     if errors:
         raise errors[0]
