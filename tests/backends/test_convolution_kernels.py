@@ -11,6 +11,7 @@ import pytest
 
 from padless import backends, native
 from padless.backends.base import Backend
+from padless.lengths import Window
 from padless.rows import RowPartition
 from tests.tolerances import GRADIENTS, VALUES
 
@@ -266,3 +267,15 @@ def test_two_threads_at_once() -> None:
     for each in found:
         for one, other in zip(each, right, strict=True):
             np.testing.assert_allclose(one, other, **GRADIENTS)
+
+
+@every_kind
+def test_what_no_window_reads_is_not_in_the_gradient_of_the_kernel(kind: str) -> None:
+    (x, kernel, _), rows, options = prepared(kind, [301, 7, 404, 6])
+    taps = rows.taps(Window(len(kernel), **{k: v for k, v in options.items() if k != "groups"}))
+    x[np.setdiff1d(np.arange(len(x)), taps)] = np.nan
+    leaf = tensor(kernel).requires_grad_()
+    y, _ = backends.get("torch").convolve(tensor(x), rows, leaf, **options)
+    (by_kernel,) = torch.autograd.grad(y.sum(), leaf)
+    assert y.isfinite().all()
+    assert by_kernel.isfinite().all()

@@ -367,17 +367,6 @@ def test_native_code_takes_half_precision_and_views(kind: str) -> None:
 
 
 @NATIVE
-def test_second_derivatives_are_refused() -> None:
-    rows = RowPartition.from_lengths([3, 2])
-    a = {n: torch.from_numpy(v).requires_grad_() for n, v in arrays("lstm", 2, 5, True, "float32", 9).items()}
-    cell = Formula("lstm", {n: a[n] for n in a if n.endswith(("kernel", "bias"))})
-    y, _ = backends.get("torch").recur(cell, a["x"], rows, (a["h"], a["c"]))
-    (first,) = torch.autograd.grad(y.square().sum(), a["x"], create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        first.sum().backward()
-
-
-@NATIVE
 @given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=40), count=st.integers(1, 5))
 def test_every_row_is_dealt_once_and_evenly(lengths: list[int], count: int) -> None:
     dealt = native_recurrent.deal(np.array(lengths), count)

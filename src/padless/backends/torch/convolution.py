@@ -106,6 +106,12 @@ class Plan:
         # What no window reaches at the end may not have a slot.
         self._seen = (inward >= 0) & (inward < len(self._source))
         self._source[inward[self._seen]] = np.flatnonzero(self._seen)
+        if stride > 1 or window.dilation > 1:
+            # Nor may what only windows of no row reach: NaN there, times a gradient of 0, is NaN.
+            read = np.zeros(len(self._source), np.bool_)
+            for tap in range(window.size):
+                read[self._outward * stride + tap * window.dilation] = True
+            self._source[~read] = -1
         self._inward = inward
         self.buffer, self.outward = Spread.of(backend, self._source), backend.asarray(self._outward)
 
