@@ -117,7 +117,7 @@ EXPORT int NAME(kernel_gradient)(const float *x, const int64_t *source, const fl
     }
     for (int64_t at = 0; at < windows; at += STEPS) {
         int64_t count = windows - at < STEPS ? windows - at : STEPS;
-        for (int64_t w = 0; w < pitch; w += WIDTH) {
+        for (int64_t w = 0; w < filters; w += WIDTH) {
             size_t size = (size_t)(filters - w < WIDTH ? filters - w : WIDTH) * sizeof(float);
             for (int64_t i = 0; i < count; i++) {
                 float *to = scratch + (w * STEPS) + i * WIDTH;
@@ -131,7 +131,7 @@ EXPORT int NAME(kernel_gradient)(const float *x, const int64_t *source, const fl
         }
         for (int64_t tile = first; tile < last; tile++) {
             pack_seen(x, source + at * stride, (count - 1) * stride + span, tile * ACROSS, features, seen);
-            for (int64_t w = 0; w < pitch; w += WIDTH) {
+            for (int64_t w = 0; w < filters; w += WIDTH) {
                 for (int64_t tap = 0; tap < taps; tap++) {
                     add_products(seen + tap * dilation * ACROSS, stride * ACROSS, scratch + w * STEPS, count,
                                  out + (tap * rows + tile * ACROSS) * pitch + w, pitch);
