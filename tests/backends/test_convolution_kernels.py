@@ -279,3 +279,15 @@ def test_what_no_window_reads_is_not_in_the_gradient_of_the_kernel(kind: str) ->
     (by_kernel,) = torch.autograd.grad(y.sum(), leaf)
     assert y.isfinite().all()
     assert by_kernel.isfinite().all()
+
+
+def test_the_compiler_of_torch_takes_the_default() -> None:
+    (x, kernel, bias), rows, options = prepared("same", [301, 7])
+    backend = backends.get("torch")
+
+    def convolve(x: Any, kernel: Any, bias: Any) -> Any:
+        return backend.convolve(x, rows, kernel, bias=bias, **options)[0]
+
+    given = tensor(x), tensor(kernel), tensor(bias)
+    got = torch.compile(convolve, backend="eager")(*given)
+    np.testing.assert_allclose(got.numpy(), convolve(*given).numpy(), **VALUES)

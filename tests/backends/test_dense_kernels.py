@@ -117,6 +117,13 @@ def test_gradients_of_gradients() -> None:
         torch.testing.assert_close(one.double(), other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
 
 
+def test_autocast_gives_the_same_dtype_for_any_number_of_steps() -> None:
+    backend, kernel = backends.get("torch"), torch.ones(64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        few, many = (backend.dense(torch.ones(steps, 64), kernel) for steps in (3, 5_000))
+    assert few.dtype == many.dtype == torch.bfloat16
+
+
 def test_what_is_not_wanted_is_not_computed() -> None:
     backend = backends.get("torch")
     x, kernel = torch.ones(5_000, 64), torch.ones(64, 64, requires_grad=True)

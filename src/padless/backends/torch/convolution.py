@@ -195,7 +195,7 @@ def convolve(
     ):
         return None
     made = rows.derived(window)
-    if not made.nvals:
+    if not made.nvals or torch.compiler.is_compiling():  # torch's compiler cannot trace oneDNN's convolution
         return None
     layout = plan(backend, rows, window)
     if layout.outputs > _MOST_WASTE * max(made.nvals, _PIECE):

@@ -29,13 +29,15 @@ def by_onednn(a: Tensor, b: Tensor) -> bool:
         b: (k, m).
 
     Returns:
-        True for large ones in float32 on the CPU.
+        True for large ones in float32 on the CPU; not under torch.autocast, which makes bfloat16 of others: the dtype
+        must not depend on the size.
     """
     return (
         _LINEAR is not None
         and a.dtype == b.dtype == torch.float32
         and a.device.type == "cpu"
         and 2 * a.shape[0] * a.shape[1] * b.shape[1] >= _LEAST
+        and not torch.is_autocast_enabled("cpu")
     )
 
 
