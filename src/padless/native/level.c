@@ -16,11 +16,16 @@ static int has(unsigned word, unsigned bits) { return (word & bits) == bits; }
 
 static int x86_level(void) {
     unsigned a, b, c, d, state, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, 1u << 12 | 1u << 27 | 1u << 28)) { /* FMA, OSXSAVE, AVX */
+    /* FMA, MOVBE, OSXSAVE, AVX, F16C: compilers use all that x86-64-v3 names, and virtual machines may hide some. */
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !has(c, 1u << 12 | 1u << 22 | 1u << 27 | 1u << 28 | 1u << 29)) {
         return 0;
     }
     __asm__("xgetbv" : "=a"(state), "=d"(high) : "c"(0)); /* which registers the system keeps */
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has(b, 1u << 5) || !has(state, 6)) { /* AVX2; xmm, ymm */
+    if (!__get_cpuid(0x80000001u, &a, &b, &c, &d) || !has(c, 1u << 5)) { /* LZCNT */
+        return 0;
+    }
+    /* BMI1, AVX2, BMI2; xmm, ymm */
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !has(b, 1u << 3 | 1u << 5 | 1u << 8) || !has(state, 6)) {
         return 0;
     }
     /* AVX512 F, DQ, CD, BW, VL; masks and zmm */
