@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 def _take(x: torch.Tensor, indices: torch.Tensor, /, *, axis: int | None = None) -> torch.Tensor:
     """As the standard's `take`; negative indices are an error, as they are in torch."""
-    if indices.dtype not in (torch.int64, torch.int32):
-        indices = indices.to(torch.int64)
-    return torch.index_select(x, 0 if axis is None else axis, indices)
+    return torch.index_select(x, 0 if axis is None else axis, _as_index(indices))
+
+
+def _as_index(x: torch.Tensor) -> torch.Tensor:
+    """Whole numbers of a dtype that torch takes for an index."""
+    return x if x.dtype in (torch.int64, torch.int32) else x.to(torch.int64)
 
 
 def _namespace() -> Any:
@@ -138,7 +141,7 @@ class TorchBackend(Backend):
 
     def lookup(self, table: Array, ids: Array) -> Array:
         if getattr(table, "by_rows", False):
-            return functional.embedding(ids, table, sparse=True)
+            return functional.embedding(_as_index(ids), table, sparse=True)
         return _take(table, ids, axis=0)
 
     def segment_sum(self, values: Array, rows: RowPartition) -> Array:
