@@ -170,12 +170,12 @@ def test_config_and_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
 def test_ids_of_any_whole_dtype(dtype: str) -> None:
-    found = []
-    for ids in (IDS, [np.asarray(row, dtype) for row in IDS]):
+    found, rows = [], [[1, 2, 2], [3], [5, 1]]
+    for ids in (rows, [np.asarray(row, dtype) for row in rows]):
         padless.utils.set_random_seed(0)
         model = plain("float32")
         model.compile(optimizers.Adam(lazy_embeddings=True), "mse")
-        model.fit(ids, LABELS, verbose=0, shuffle=False)
+        model.fit(ids, LABELS[:3], verbose=0, shuffle=False)
         found.append(model.get_weights())
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
