@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -61,3 +63,27 @@ def test_several_at_once(count: int) -> None:
         each.join()
     # A new thread has the number of threads that it found when it began.
     assert len(done) >= 150
+
+
+def test_what_shared_work_holds_is_let_go_at_once() -> None:
+    """Not when Python next looks for cycles: these are the arrays of a training step."""
+
+    class Held:
+        pass
+
+    held = Held()
+    seen = weakref.ref(held)
+
+    def run(held: Any) -> None:
+        threads.share(lambda part, parts: held)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    gc.disable()
+    try:
+        run(held)
+        del held
+        assert seen() is None
+    finally:
+        gc.enable()
+        torch.set_num_threads(before)
