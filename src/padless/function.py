@@ -308,7 +308,14 @@ class ModelFunction:
         for training in (False, True):
             y = self._with_gradients(params, batch, training)
             for rows in (part.rows for part in _ragged(y)):
-                for name in ("value_rowids", "row_lengths", "first_index", "last_index", "reverse_index"):
+                for name in (
+                    "value_rowids",
+                    "row_lengths",
+                    "row_divisors",
+                    "first_index",
+                    "last_index",
+                    "reverse_index",
+                ):
                     self._backend.index(rows, name)
             for part in _ragged((y, batch.x, batch.y, batch.sample_weight)):
                 _ = part.rows.came_padded, part.rows.has_holes

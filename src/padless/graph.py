@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -289,18 +289,44 @@ def nodes_between(inputs: Iterable[Symbol], outputs: Iterable[Symbol]) -> list[N
     return order
 
 
-def run(nodes: list[Node], values: dict[int, Any], outputs: Any) -> Any:
+def last_reads(nodes: list[Node], outputs: Iterable[Symbol]) -> list[list[Symbol]]:
+    """Which values nothing reads any more, so that their memory is for the next.
+
+    Args:
+        nodes: in running order.
+        outputs: what is wanted in the end.
+
+    Returns:
+        For each node, the symbols that neither a later node nor the caller needs.
+    """
+    needed = {id(symbol) for symbol in outputs}
+    found: list[list[Symbol]] = []
+    for node in reversed(nodes):
+        own = {id(symbol): symbol for symbol in (*node.parents, *symbols_in(node.outputs))}
+        found.append([symbol for key, symbol in own.items() if key not in needed])
+        needed.update(own)
+    return found[::-1]
+
+
+class _Left(NamedTuple):
+    """What is kept of a value that was read for the last time: its rows, for errors."""
+
+    rows: Any
+
+
+def run(nodes: list[Node], values: dict[int, Any], outputs: Any, done: list[list[Symbol]]) -> Any:
     """Compute outputs from the values of the inputs.
 
     Args:
         nodes: in running order.
-        values: by id of the symbol; is filled.
+        values: by id of the symbol; is filled, and emptied of what nothing reads any more.
         outputs: a symbol or a container of symbols.
+        done: `last_reads` of the nodes.
 
     Returns:
         The outputs, in the same container.
     """
-    for node in nodes:
+    for node, read in zip(nodes, done, strict=True):
         try:
             if node.training is None:
                 node.run(values)
@@ -310,6 +336,8 @@ def run(nodes: list[Node], values: dict[int, Any], outputs: Any) -> Any:
         except DataError as wrong:
             _tell_origins(wrong, node, lambda symbol: values.get(id(symbol)))
             raise
+        for symbol in read:
+            values[id(symbol)] = _Left(getattr(values[id(symbol)], "rows", None))
     return replace(outputs, lambda symbol: values[id(symbol)])
 
 

@@ -160,6 +160,11 @@ class Weight:
     constraint: Callable[[Array], Array] | None = None
     looked_up: bool = False
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether a step may leave rows of it alone: nothing but looking up reads it, or changes it beside a step."""
+        return self.looked_up and self.regularizer is None and self.constraint is None
+
 
 class Layer:
     """One step of a model: weights, and a `call` that says how an input becomes an output.
@@ -354,7 +359,8 @@ class Layer:
             regularizer: a function of the array that is added to the loss.
             constraint: a function of the array that is applied after each update.
             looked_up: whether it is a table of which a call reads some rows, by `self.backend.lookup(table, ids)`: an
-                optimizer with lazy_embeddings then leaves the others alone.
+                optimizer with lazy_embeddings then leaves the others alone, unless there is a regularizer or a
+                constraint.
 
         Returns:
             The array.

@@ -512,6 +512,7 @@ class Functional(Model):
         self._input_tree = inputs
         self._output_tree = outputs
         self._nodes = graph.nodes_between(self.inputs, self.outputs)
+        self._done = graph.last_reads(self._nodes, self.outputs)
         self._layers: list[Layer] = list(dict.fromkeys(node.layer for node in self._nodes))
         self.built = True
         self.claim_layers()
@@ -551,7 +552,7 @@ class Functional(Model):
             values[id(symbol)] = value
         for symbol in self.inputs:
             _check_like(self, symbol, values)
-        return graph.run(self._nodes, values, self._output_tree)
+        return graph.run(self._nodes, values, self._output_tree, self._done)
 
     def decide(self, y: Any) -> Any:
         """Each output as the layer does that made it.

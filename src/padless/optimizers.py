@@ -229,21 +229,21 @@ class Optimizer(Configured):
         left_out = path in self._undecayed or any(re.search(word, path) for word in self._undecayed_words)
         return self.weight_decay is not None and not left_out
 
-    def decay(self, weights: dict[str, Array], learning_rate: float) -> dict[str, Array]:
+    def decay(self, backend: Backend, weights: dict[str, Array], learning_rate: float) -> dict[str, Array]:
         """Take the weight decay off the weights.
 
         Args:
+            backend: of the arrays.
             weights: arrays by path.
             learning_rate: of this step.
 
         Returns:
-            Arrays by path.
+            Arrays by path; on torch those given, changed in place.
         """
-        if not self.weight_decay:
+        chosen = {path: weight for path, weight in weights.items() if self.decays(path)} if self.weight_decay else {}
+        if not chosen:
             return weights
-        share = self.weight_decay * learning_rate
-        # Not weight * (1 - share): in float32 that loses most digits of the share.
-        return {path: w - w * share if self.decays(path) else w for path, w in weights.items()}
+        return {**weights, **backend.decay(chosen, (self.weight_decay or 0.0) * learning_rate)}
 
     # ---- the driver
 
@@ -297,10 +297,12 @@ class Optimizer(Configured):
         clipped = self._clipped(backend.xp, gradients)
         lazy = self.lazily().intersection(weights)
         if not lazy:
-            return backend.update(self, self.decay(weights, learning_rate), clipped, slots, learning_rate, iteration)
+            decayed = self.decay(backend, weights, learning_rate)
+            return backend.update(self, decayed, clipped, slots, learning_rate, iteration)
         others = {path: weight for path, weight in weights.items() if path not in lazy}
         own = {name: {path: slot[path] for path in others} for name, slot in slots.items()}
-        made, after = backend.update(self, self.decay(others, learning_rate), clipped, own, learning_rate, iteration)
+        decayed = self.decay(backend, others, learning_rate)
+        made, after = backend.update(self, decayed, clipped, own, learning_rate, iteration)
         after = {name: dict(after[name]) for name in slots}
         for path in lazy:
             share = (self.weight_decay or 0.0) * learning_rate if self.decays(path) else 0.0
@@ -520,11 +522,11 @@ class Adam(Optimizer):
         epsilon: added to the root of the latter.
         amsgrad: divide by the largest running mean of squares so far.
         lazy_embeddings: leave the rows of an embedding's table alone that a step did not look up, or whose gradient is
-            all
-            zero: the row, its running means and its weight decay. Rows that were looked up take the ordinary step, by
-            the number of all steps. Plain Adam moves every row in every step, as long as its running mean is not yet
-            zero; for a large table that is most of the work. Not in Keras; as torch.optim.SparseAdam and TensorFlow
-            Addons' LazyAdam. It changes nothing of a table that is read in another way, too, or has a regularizer.
+            all zero: the row, its running means and its weight decay. The others take the ordinary step by the sum of
+            their gradients, corrected for the start by the number of all steps, not of their own. Plain Adam moves
+            every row in every step, as long as its running mean is not yet zero; for a large table that is most of the
+            work. Not in Keras; as torch.optim.SparseAdam and TensorFlow Addons' LazyAdam. It changes nothing of a table
+            that has a regularizer or a constraint, or is the tied one of a `ReversibleEmbedding`.
         **common: see `Common`.
 
     Raises:
@@ -589,7 +591,7 @@ class AdamW(Adam):
         beta_2: share of the running mean of squares that is kept.
         epsilon: added to the root of the latter.
         amsgrad: divide by the largest running mean of squares so far.
-        **common: see `Common`.
+        **common: lazy_embeddings, as of `Adam`; and see `Common`.
 
     Raises:
         ArgumentError: when weight_decay is None.

@@ -308,7 +308,7 @@ class Trainer(Layer):
                 explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
             )
         self.optimizer.tables = frozenset(
-            path for path, (layer, name) in self.weight_slots().items() if layer._weights[name].looked_up
+            path for path, (layer, name) in self.weight_slots().items() if layer._weights[name].by_rows
         ).intersection(arrays["weights"])
         with self.backend.no_gradient():
             self.optimizer.prepare(self.backend, arrays["weights"])

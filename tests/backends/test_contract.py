@@ -49,6 +49,7 @@ COMPARED = {
     "compile",
     "value_and_grad",
     "update",
+    "decay",
     "take_or",
     "when",
     "abstractly",
@@ -502,8 +503,11 @@ def test_torch_keeps_no_graph_alive() -> None:
         lambda: optimizers.Adam(0.01),
         lambda: optimizers.Adam(0.01, beta_1=0.5, beta_2=0.9, epsilon=1e-3, amsgrad=True),
         lambda: optimizers.AdamW(0.01, weight_decay=0.1),
-        lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+        lambda: optimizers.SGD(0.1),
+        lambda: optimizers.SGD(0.1, momentum=0.9),
+        lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
         lambda: optimizers.RMSprop(0.01),
+        lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
     ],
 )
 def test_update(name: str, dtype: str, make: Callable[[], Any]) -> None:
@@ -518,6 +522,9 @@ def test_update(name: str, dtype: str, make: Callable[[], Any]) -> None:
     class Default(type(backend)):  # type: ignore[misc]
         def update(self, *arguments: Any) -> Any:
             return Backend.update(self, *arguments)
+
+        def decay(self, *arguments: Any) -> Any:
+            return Backend.decay(self, *arguments)
 
     ends = []
     for one in (backend, Default()):
@@ -534,11 +541,12 @@ def test_update(name: str, dtype: str, make: Callable[[], Any]) -> None:
 def test_update_takes_gradients_that_do_not_lie_in_order(name: str) -> None:
     backend = backends.get(name)
     host = np.arange(6.0).reshape(2, 3)
-    ends = []
-    for gradient in (backend.asarray(host), backend.xp.permute_dims(backend.asarray(host.T.copy()), (1, 0))):
-        optimizer = optimizers.Adam(0.1)
-        ends.append(optimizer.apply(backend, {"w": backend.asarray(host * 0)}, {"w": gradient})["w"])
-    np.testing.assert_array_equal(*(backend.to_host(w) for w in ends))
+    for make in (optimizers.Adam, optimizers.SGD, optimizers.RMSprop):
+        ends = []
+        for gradient in (backend.asarray(host), backend.xp.permute_dims(backend.asarray(host.T.copy()), (1, 0))):
+            weights = {"w": backend.asarray(host * 0)}
+            ends.append(make(0.1).apply(backend, weights, {"w": gradient})["w"])
+        np.testing.assert_array_equal(*(backend.to_host(w) for w in ends))
 
 
 @all_backends

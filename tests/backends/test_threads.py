@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -96,3 +98,27 @@ def test_a_forked_process_waits_for_no_thread_of_its_parent(first: str, then: st
     code = FORKS.format(first=first, then=then)
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "0", done.stderr
+
+
+def test_what_shared_work_holds_is_let_go_at_once() -> None:
+    """Not when Python next looks for cycles: these are the arrays of a training step."""
+
+    class Held:
+        pass
+
+    held = Held()
+    seen = weakref.ref(held)
+
+    def run(held: Any) -> None:
+        threads.share(lambda part, parts: held)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    gc.disable()
+    try:
+        run(held)
+        del held
+        assert seen() is None
+    finally:
+        gc.enable()
+        torch.set_num_threads(before)

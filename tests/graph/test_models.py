@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -393,3 +394,32 @@ def test_unknown_and_missing_arguments_say_so(name: str) -> None:
         kind(*arguments, activaton="relu")
     with pytest.raises(ArgumentError, match="not there yet"):
         kind(*arguments, quantization_config="int8")
+
+
+def test_values_that_nothing_reads_any_more_are_let_go(backend: str) -> None:
+    made: list[Any] = []
+    alive: list[list[bool]] = []
+
+    class Noting(layers.Layer):
+        view = "steps"
+
+        def call(self, x: Any) -> Any:
+            alive.append([each() is not None for each in made])
+            y = x + 1.0
+            made.append(weakref.ref(y))
+            return y
+
+    x = Input((None, 2))
+    first = Noting()(x)
+    second = Noting()(first)
+    third = Noting()(second)
+    both = layers.Add()([first, third])
+    model = Model(x, [Noting()(both), second])
+    made.clear()
+    alive.clear()
+    given = Ragged.from_list([np.ones((3, 2), np.float32), np.ones((1, 2), np.float32)])
+    y, also = copy.deepcopy(model)(given)
+    # When the last one runs, only what is an output is left.
+    assert alive == [[], [True], [True, True], [False, True, False]]
+    np.testing.assert_allclose(model.backend.to_host(y.values), 7.0)
+    np.testing.assert_allclose(model.backend.to_host(also.values), 3.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import padless
 from padless import layers, optimizers
 from padless.backends.base import Backend
+from tests.tolerances import VALUES
 
 torch = pytest.importorskip("torch")
 
@@ -113,6 +115,10 @@ def test_it_is_plain_adam_where_every_row_is_looked_up_or_the_table_is_read_in_a
         table = layers.Embedding(9, 4, embeddings_regularizer="l2")
         return padless.Sequential([table, layers.GlobalAveragePooling1D(), layers.Dense(1)])
 
+    def constrained(dtype: str) -> Any:
+        table = layers.Embedding(9, 4, embeddings_constraint="unit_norm")
+        return padless.Sequential([table, layers.GlobalAveragePooling1D(), layers.Dense(1)])
+
     def tied(dtype: str) -> Any:
         table = layers.ReversibleEmbedding(9, 4)
         x = padless.Input((None,), dtype="int32")
@@ -123,11 +129,13 @@ def test_it_is_plain_adam_where_every_row_is_looked_up_or_the_table_is_read_in_a
         padless.utils.set_random_seed(0)
         model = make("float32")
         model.compile(optimizers.Adam(0.05, lazy_embeddings=lazy), "mse")
-        model.fit(ids, LABELS, epochs=5, batch_size=12, verbose=0, shuffle=False)
+        # Two batches, so that a row is moved by its running mean where its batch is not.
+        model.fit(ids, LABELS, epochs=5, batch_size=6, verbose=0, shuffle=False)
         return _weights(model)
 
     all_rows = [[0, 1], [2, 3, 3]] * 6
-    for make, ids in ((small, all_rows), (penalized, IDS), (tied, IDS)):
+    apart = [[1, 2, 2], [3, 1]] * 3 + [[5], [7, 6]] * 3
+    for make, ids in ((small, all_rows), (penalized, apart), (constrained, apart), (tied, apart)):
         for one, other in zip(run(make, ids, True), run(make, ids, False), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
@@ -168,14 +176,93 @@ def test_config_and_file(tmp_path: Path) -> None:
     assert loaded.optimizer.lazy_embeddings
 
 
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
-def test_ids_of_any_whole_dtype(dtype: str) -> None:
-    found, rows = [], [[1, 2, 2], [3], [5, 1]]
-    for ids in (rows, [np.asarray(row, dtype) for row in rows]):
+@pytest.mark.filterwarnings("ignore:.*no steps")
+@pytest.mark.parametrize("make", [optimizers.Adam, optimizers.AdamW])
+def test_thirty_steps_of_the_formula_row_by_row(make: Any, trains: str) -> None:
+    """Written out for one row at a time: Adam's step by the count of all steps where the row has a gradient."""
+    backend, draw = padless.backends.current(), np.random.default_rng(3)
+    table = draw.normal(size=(7, 3)).astype("float32")
+    optimizer = make(0.05, lazy_embeddings=True)
+    share = 0.05 * (optimizer.weight_decay or 0.0)
+    optimizer.tables = frozenset({"table"})
+    weights = {"table": backend.asarray(table)}
+    expected, m, v = table.astype("float64"), np.zeros((7, 3)), np.zeros((7, 3))
+    for step in range(30):
+        gradient = np.zeros((7, 3), "float32")
+        rows = draw.choice(6, size=2, replace=False)
+        gradient[rows] = draw.normal(size=(2, 3))
+        weights = optimizer.apply(backend, weights, {"table": backend.asarray(gradient)})
+        for row in rows:
+            g = gradient[row].astype("float64")
+            m[row], v[row] = 0.9 * m[row] + 0.1 * g, 0.999 * v[row] + 0.001 * g * g
+            size = 0.05 * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
+            expected[row] -= share * expected[row]
+            expected[row] -= size * m[row] / (np.sqrt(v[row]) + 1e-7)
+    np.testing.assert_allclose(backend.to_host(weights["table"]), expected, **VALUES)
+    np.testing.assert_array_equal(backend.to_host(weights["table"])[6], table[6])
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", "int32", "int64"])
+def test_ids_of_any_whole_dtype(kind: str, trains: str) -> None:
+    found = []
+    for dtype in ("int64", kind):
         padless.utils.set_random_seed(0)
         model = plain("float32")
-        model.compile(optimizers.Adam(lazy_embeddings=True), "mse")
-        model.fit(ids, LABELS[:3], verbose=0, shuffle=False)
-        found.append(model.get_weights())
+        model.compile(optimizers.Adam(0.05, lazy_embeddings=True), "mse")
+        model.fit(np.array([[1, 2], [3, 3]], dtype), np.array([0.0, 1.0], "float32"), epochs=3, verbose=0)
+        found.append(_weights(model))
     for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_the_gradient_holds_each_row_once(dtype: str) -> None:
+    backend = padless.backends.get("torch")
+    table = torch.arange(40.0).reshape(10, 4).to(getattr(torch, dtype))
+    ids = torch.tensor([7, 2, 2, 9, 7, 7])
+
+    def loss(weights: dict[str, Any]) -> tuple[Any, None]:
+        once, twice = (backend.lookup(weights["table"], ids[part]) for part in (slice(None), slice(2, 4)))
+        return once.square().sum() + (3 * twice).sum(), None
+
+    (_, _), gradients = backend.value_and_grad(loss, {"table": table}, {"table"})
+    assert gradients["table"].rows.tolist() == [2, 7, 9]
+    (_, _), whole = backend.value_and_grad(loss, {"table": table})
+    np.testing.assert_allclose(
+        gradients["table"].values.to(torch.float32), whole["table"][[2, 7, 9]].to(torch.float32), **VALUES
+    )
+    (_, _), none = backend.value_and_grad(
+        lambda w: (backend.lookup(w["table"], ids[:0]).sum(), None), {"table": table}, {"table"}
+    )
+    assert none["table"].values.shape == (0, 4)
+
+
+def test_gradients_of_gradients_of_a_lookup() -> None:
+    from padless.backends.torch.embedding import lookup
+
+    table = torch.arange(12.0, dtype=torch.float64).reshape(4, 3).requires_grad_()
+    ids = torch.tensor([3, 1, 3])
+    (first,) = torch.autograd.grad(lookup(table, ids).pow(3).sum(), table, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), table, create_graph=True)
+    expected = torch.zeros_like(table).index_add(0, ids, 6 * table.detach()[ids])
+    np.testing.assert_allclose(second.detach(), expected, **VALUES)
+
+
+@pytest.mark.filterwarnings("ignore:.*no steps")
+def test_on_and_off_and_on_again_in_a_copy(trains: str) -> None:
+    """What is remembered serves both ways, and in a copy of the model as in itself."""
+    model = trained(optimizers.Adam(0.05, lazy_embeddings=True), steps=6)
+    before = _weights(model)[0]
+    model.optimizer.lazy_embeddings = False
+    model.fit([[8]] * 4, LABELS[:4], epochs=1, verbose=0)
+    off = _weights(model)[0]
+    assert (off[[1, 2, 3, 5, 8]] != before[[1, 2, 3, 5, 8]]).all()
+    model.optimizer.lazy_embeddings = True
+    ends = []
+    for one in (copy.deepcopy(model), model):
+        one.fit([[8]] * 4, LABELS[:4], epochs=2, verbose=0, shuffle=False)
+        ends.append(_weights(one))
+        np.testing.assert_array_equal(ends[-1][0][:8], off[:8])
+        assert (ends[-1][0][8] != off[8]).all()
+    for one, other in zip(*ends, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -894,6 +894,19 @@ class Backend(ABC):
                 new_slots[name][path] = value
         return new_weights, new_slots
 
+    def decay(self, weights: dict[str, Array], share: float) -> dict[str, Array]:
+        """Take a share off weights.
+
+        Args:
+            weights: arrays by path.
+            share: of each number.
+
+        Returns:
+            Arrays by path, which may be those given.
+        """
+        # Not weight * (1 - share): in float32 that loses most digits of the share.
+        return {path: weight - weight * share for path, weight in weights.items()}
+
     def update_rows(
         self,
         optimizer: Optimizer,

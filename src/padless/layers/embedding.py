@@ -255,6 +255,8 @@ class ReversibleEmbedding(Embedding):
             spec: of the input.
         """
         super().build(spec)
+        # A tied table makes the scores of all ids, too: no step leaves a row of it alone.
+        self._weights["embeddings"].looked_up = not self.tie_weights
         if not self.tie_weights:
             shape = (self.output_dim, self.input_dim)
             self.reverse_embeddings = self.add_weight("reverse_embeddings", shape, self.embeddings_initializer)

@@ -6,7 +6,6 @@ therefore copies, so that neither ever changes under its owner's hands.
 
 from __future__ import annotations
 
-import math
 import types
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
@@ -19,7 +18,7 @@ import torch
 from torch.nn import functional
 
 from padless.backends.base import Array, Backend, Cell, RowGradient
-from padless.backends.torch import attention, convolution, dense, flash, memory, pooling, recurrent
+from padless.backends.torch import attention, convolution, dense, embedding, flash, memory, pooling, recurrent, updates
 from padless.errors import DTypeError, explain
 from padless.lengths import Transposed, Window
 from padless.rows import PairRows, RowPartition
@@ -30,12 +29,9 @@ if TYPE_CHECKING:
 
 def _take(x: torch.Tensor, indices: torch.Tensor, /, *, axis: int | None = None) -> torch.Tensor:
     """As the standard's `take`; negative indices are an error, as they are in torch."""
-    return torch.index_select(x, 0 if axis is None else axis, _as_index(indices))
-
-
-def _as_index(x: torch.Tensor) -> torch.Tensor:
-    """Whole numbers of a dtype that torch takes for an index."""
-    return x if x.dtype in (torch.int64, torch.int32) else x.to(torch.int64)
+    if indices.dtype not in (torch.int64, torch.int32):
+        indices = indices.to(torch.int64)
+    return torch.index_select(x, 0 if axis is None else axis, indices)
 
 
 def _namespace() -> Any:
@@ -141,7 +137,7 @@ class TorchBackend(Backend):
 
     def lookup(self, table: Array, ids: Array) -> Array:
         if getattr(table, "by_rows", False):
-            return functional.embedding(_as_index(ids), table, sparse=True)
+            return embedding.lookup(table, ids)
         return _take(table, ids, axis=0)
 
     def segment_sum(self, values: Array, rows: RowPartition) -> Array:
@@ -282,9 +278,14 @@ class TorchBackend(Backend):
         iteration: int,
     ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
         with torch.no_grad():
-            if _fused_adam(optimizer, weights, gradients, slots, learning_rate, iteration):
+            if updates.in_place(optimizer, weights, gradients, slots, learning_rate, iteration):
                 return weights, slots
             return super().update(optimizer, weights, gradients, slots, learning_rate, iteration)
+
+    def decay(self, weights: dict[str, Array], share: float) -> dict[str, Array]:
+        with torch.no_grad():
+            updates.decay(list(weights.values()), share)
+        return weights
 
     def update_rows(
         self,
@@ -300,13 +301,14 @@ class TorchBackend(Backend):
             if not isinstance(gradient, RowGradient):
                 return super().update_rows(optimizer, weight, gradient, slots, learning_rate, iteration, decay)
             rows, values = gradient
-            touched = (values != 0).flatten(1).any(1)
+            # A quarter of the time of `any`; a NaN stays one, and so its row is touched.
+            touched = values.flatten(1).abs().amax(1) != 0
             if not bool(touched.all()):
                 rows, values = rows[touched], values[touched]
             old = {name: {"": slot.index_select(0, rows)} for name, slot in slots.items()}
             now = weight.index_select(0, rows)
             if decay:
-                now -= now * decay
+                updates.decay([now], decay)
             # As a small table of its own, so that the fused kernel takes it.
             new, after = self.update(optimizer, {"": now}, {"": values}, old, learning_rate, iteration)
             weight.index_copy_(0, rows, new[""])
@@ -325,52 +327,3 @@ def _by_rows(gradient: torch.Tensor) -> torch.Tensor | RowGradient:
 
 def _detached(x: Any) -> Any:
     return x.detach() if isinstance(x, torch.Tensor) else x
-
-
-def _fused_adam(
-    optimizer: Any,
-    weights: dict[str, Array],
-    gradients: dict[str, Array],
-    slots: dict[str, dict[str, Array]],
-    learning_rate: float,
-    iteration: int,
-) -> bool:
-    """Take a step of Adam in place with torch's fused kernel; False, and nothing done, where that kernel does not fit.
-
-    Keras adds epsilon to the root of the velocity as it is, torch to that of the velocity corrected for its start at 0
-    (Kingma and Ba 2015: "epsilon hat", section 2, and algorithm 1). Divided by the correction, epsilon gives the same.
-    """
-    if getattr(optimizer, "kind", None) not in ("adam", "adamw") or not weights:
-        return False
-    if optimizer.beta_1 >= 1 or optimizer.beta_2 >= 1:
-        return False
-    names = ("momentum", "velocity", "velocity_hat")[: 3 if optimizer.amsgrad else 2]
-    if not all(name in slots for name in names):
-        return False
-    steps = [gradients[path].contiguous() for path in weights]
-    groups = [list(weights.values()), *([slots[name][path] for path in weights] for name in names)]
-    for group in groups:
-        if not all(_same_layout(a, g) for a, g in zip(group, steps, strict=True)):
-            return False
-    t = iteration + 1
-    torch._fused_adam_(
-        groups[0],
-        steps,
-        groups[1],
-        groups[2],
-        groups[3] if optimizer.amsgrad else [],
-        [torch.full((), float(t), device=steps[0].device)] * len(steps),
-        lr=learning_rate,
-        beta1=optimizer.beta_1,
-        beta2=optimizer.beta_2,
-        weight_decay=0.0,  # already taken off by the optimizer
-        eps=optimizer.epsilon / math.sqrt(1 - optimizer.beta_2**t),
-        amsgrad=optimizer.amsgrad,
-        maximize=False,
-    )
-    return True
-
-
-def _same_layout(a: torch.Tensor, gradient: torch.Tensor) -> bool:
-    """Whether the fused kernel, which reads memory end to end, pairs the right numbers."""
-    return a.is_contiguous() and a.shape == gradient.shape and a.dtype == gradient.dtype and a.is_floating_point()

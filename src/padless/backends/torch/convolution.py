@@ -252,9 +252,10 @@ class _Convolution(torch.autograd.Function):
             return *derivatives.by_default(ctx.again, (x, kernel, bias), wanted, grads[0]), None, None, None, None
         spread, by_bias = _spread_gradient(grads[0], outputs[0] if outputs else None, ctx.layout, wanted[2])
         to_x = _onednn_to_x if _by_onednn(x, kernel) else _taps_to_x
-        by_x = to_x(spread, kernel, ctx.layout, ctx.groups) if wanted[0] else None
         by_kernel = _to_kernel(x, spread, kernel, ctx.layout, ctx.groups) if wanted[1] else None
-        return by_x, by_kernel, by_bias, None, None, None, None
+        by_x = to_x(spread, kernel, ctx.layout, ctx.groups) if wanted[0] else None
+        del spread  # before as much again is made of the slots
+        return None if by_x is None else ctx.layout.steps(by_x), by_kernel, by_bias, None, None, None, None
 
 
 def _each(kernel: Tensor, groups: int) -> bool:
@@ -330,7 +331,7 @@ def _onednn(buffer: Tensor, kernel: Tensor, bias: Tensor | None, layout: Plan, g
 
 
 def _onednn_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
-    """(outputs with zeros on both sides, filters) to (N, D)."""
+    """(outputs with zeros on both sides, filters) to (slots, D)."""
     window = layout.window
     if window.stride == 1 and (groups == 1 or _each(kernel, groups)):
         # The same convolution with the taps the other way round.
@@ -342,7 +343,7 @@ def _onednn_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Ten
         like = by_y.new_empty(1).expand(slots, kernel.shape[1] * groups)
         by_y = _image(layout.windows(by_y))
         found, _, _ = _aten_backward(by_y, _image(like.contiguous()), kernel, layout, groups, (True, False))
-    return layout.steps(_steps(found))
+    return _steps(found)
 
 
 def _onednn_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
@@ -427,7 +428,7 @@ def _taps_to_x(by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tenso
     for tap in range(kernel.shape[0]):
         seen = _seen(by_buffer, tap, layout)
         seen.addmm_(by_y, kernel[tap].t()) if groups == 1 else seen.addcmul_(by_y, kernel[tap])
-    return layout.steps(by_buffer)
+    return by_buffer
 
 
 def _taps_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, groups: int) -> Tensor:
