@@ -36,6 +36,14 @@ def test_native_code_counts_as_python_does(first: list[bytes], second: list[byte
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_known_terms_count_in_the_first_text() -> None:
+    cut = Cut(None, b"", b" ")
+    for terms in (Terms(cut, [b"a", b"b"]), NativeTerms(cut, [b"a", b"b"])):
+        terms.count([b"a b a", b"c a"])
+        assert terms.counts.tolist() == [3, 1, 1]
+        assert terms.documents.tolist() == [2, 1, 1]
+
+
 def test_the_table_grows() -> None:
     texts = [" ".join(f"word{at * 7 + k}" for k in range(50)).encode() for at in range(3000)]
     cut = CUTS[0]

@@ -1,4 +1,4 @@
-"""Kernels in C: pointers and sizes in, one thread, no state; a backend that finds none computes another way.
+"""Kernels in C: pointers and sizes in, no threads of their own, no state; a backend that finds none goes another way.
 
 The library is compiled when padless is installed (`build.py`), twice on x86: for AVX-512 and for AVX2. What calls its
 functions shares the work among threads: ctypes lets go of Python's lock for the length of a call.

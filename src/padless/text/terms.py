@@ -138,7 +138,8 @@ class NativeTerms(Terms):
         self._slots = np.full(1 << (2 * terms).bit_length(), -1, np.int32)
         self._starts = np.zeros(terms + 1, np.int64)
         self._hashes = np.zeros(terms, np.uint64)
-        self._counted_, self._in_texts_, self._last = (np.zeros(terms, np.int64) for _ in range(3))
+        self._counted_, self._in_texts_ = np.zeros(terms, np.int64), np.zeros(terms, np.int64)
+        self._last = np.full(terms, -1, np.int64)  # no text yet: known terms, too, count in the first one
         self._arena = np.zeros(size, np.uint8)
 
     def _kept(self) -> list[tuple[NDArray[Any], int]]:

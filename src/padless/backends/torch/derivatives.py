@@ -29,7 +29,7 @@ def by_default(
     """
     # Views, since one tensor may stand at several places, as in attention to itself: each place has a gradient.
     apart = [x if x is None else x.view_as(x) for x in inputs]
-    asked = [x for x, want in zip(apart, wanted, strict=True) if want]
+    asked = [x for x, want in zip(apart, wanted, strict=True) if want and x is not None]
     found = iter(torch.autograd.grad(function(*apart), asked, by_y, create_graph=True, allow_unused=True))
     return tuple(next(found) if want else None for want in wanted)
 
