@@ -418,7 +418,7 @@ class Table:
             return self._planned
         if self.goes_on and self.steps is not None:
             return self.steps
-        return len(self._in_order[: self.steps])
+        return len(self._in_order)
 
     def warn_of_empty_rows(self) -> None:
         """Warn, with their number and the index of the first, when rows of the input have no steps."""
@@ -449,8 +449,11 @@ class Table:
 
     @cached_property
     def _in_order(self) -> list[Int]:
-        """The rows of each batch when their order is kept."""
-        return self._deal(np.arange(self.nrows), 1)
+        """The rows of each batch when their order is kept; a few batches have those rows that they have ungrouped."""
+        order = np.arange(self.nrows)
+        if self.steps is not None and not self.goes_on:
+            order = np.concatenate(self._cut(order, 1)[: self.steps])
+        return self._deal(order, 1)
 
     def _deal(self, order: Int, waiting: int, shuffle: np.random.Generator | None = None) -> list[Int]:
         """The rows of each batch; with `length_grouping`, shuffle draws the order of the batches."""
@@ -469,7 +472,7 @@ class Table:
         if self.max_tokens is not None:
             each = max(int(self.max_tokens // max(self._lengths.mean(), 1)), 1)
         batches: list[Int] = []
-        for at in range(0, self.nrows, self.length_grouping * each):
+        for at in range(0, len(order), self.length_grouping * each):
             window = order[at : at + self.length_grouping * each]
             window = window[np.argsort(self._lengths[window], kind="stable")]
             made = self._cut(window, 1)
@@ -498,7 +501,9 @@ class Table:
                 return self._in_order
             return self._deal(shuffle.permutation(self.nrows), WAITING, shuffle)
 
-        if self.steps is None or not self.goes_on:
+        if self.steps is None or (shuffle is None and not self.goes_on):
+            return dealt()
+        if not self.goes_on:
             return dealt()[: self.steps]
         coming = self._coming
         while len(coming) < self.steps:

@@ -111,8 +111,11 @@ def _of_each_size(
 ) -> Iterator[tuple[Any, Room]]:
     seen: set[Hashable] = {None}
     for hollow, make in batches:
-        # The first is looked at as it is: it shows what the step asks of its rows.
-        size = program.size(numbers, trainer._parts_for(name, make() if len(seen) == 1 else hollow), hollow.room)
+
+        def whole(make: Callable[[], Batch] = make) -> Any:
+            return trainer._parts_for(name, make())
+
+        size = program.size(numbers, trainer._parts_for(name, hollow), hollow.room, whole)
         if size not in seen:
             seen.add(size)
             batch = make()

@@ -401,15 +401,18 @@ def test_after_warmup_fit_compiles_nothing_and_gives_the_same_numbers() -> None:
     same(*weights)
 
 
-def test_warmup_of_features_looks_at_lengths_alone() -> None:
+@pytest.mark.parametrize(
+    "size", [{"max_tokens": 200}, {"batch_size": 4, "length_grouping": 4}, {"max_tokens": 90, "length_grouping": 3}]
+)
+def test_warmup_of_features_looks_at_lengths_alone(size: dict[str, int]) -> None:
     padless.utils.set_random_seed(8)
     x, y = many_rows()
     x = [np.ones((len(row), 2), "float32") for row in x]
     model = Sequential([layers.Dense(2), layers.GlobalMaxPooling1D(), layers.Dense(1)])
     model(x[:2])
     model.compile("sgd", "mse")
-    count = model.warmup(x, y, max_tokens=200, epochs=2)
-    model.fit(x, y, max_tokens=200, epochs=2, verbose=0)
+    count = model.warmup(x, y, **size, epochs=2)
+    model.fit(x, y, **size, epochs=2, verbose=0)
     assert count == compilations(model) > 0
 
 

@@ -54,9 +54,7 @@ def model(**more: Any) -> Any:
     return made
 
 
-def test_targets_and_weights_follow_their_rows(backend: str) -> None:
-    if backend == "numpy":
-        pytest.skip("NumPy does not train")
+def test_targets_and_weights_follow_their_rows(trainer: str) -> None:
     rows = [row for row in ROWS if len(row)][:40]
     sums = np.array([row.sum() for row in rows], np.float32)
     losses = []
@@ -85,6 +83,28 @@ def test_evaluate_and_predict_answer_as_without(backend: str) -> None:
     for one, other in zip(plain, grouped, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert isinstance(steps.predict(Ragged.from_list(ROWS), verbose=0, length_grouping=4), Ragged)
+
+
+@pytest.mark.parametrize("size", [{"batch_size": 8}, {"max_tokens": 120}])
+def test_a_few_batches_are_of_the_same_rows_as_without(backend: str, size: dict[str, int]) -> None:
+    plain, grouped = (Table(ROWS, TARGETS, **size, steps=3, length_grouping=each) for each in (0, 2))
+    assert len(plain) == len(dealt(plain)) == 3
+    assert len(grouped) == len(dealt(grouped))
+    read = [row for rows in dealt(plain) for row in rows]
+    assert sorted(row for rows in dealt(grouped) for row in rows) == read == list(range(len(read)))
+    made = model()
+    predicted = [made.predict(ROWS, **size, steps=3, verbose=0, length_grouping=each) for each in (None, 2)]
+    np.testing.assert_allclose(predicted[1], predicted[0], atol=1e-5)
+    sources = [{"x": ROWS, "y": TARGETS, **size, "steps": 3, "verbose": 0, "length_grouping": g} for g in (None, 2)]
+    losses = [made.evaluate(**source) for source in sources]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+def test_an_epoch_of_some_steps_goes_on_through_grouped_batches() -> None:
+    table = Table(ROWS, TARGETS, batch_size=8, steps=5, length_grouping=4)
+    table.goes_on = True
+    everything = dealt(Table(ROWS, TARGETS, batch_size=8, length_grouping=4))
+    assert [rows for _ in range(3) for rows in dealt(table)] == [*everything, *everything[:2]]
 
 
 @pytest.mark.parametrize(

@@ -91,13 +91,16 @@ class Program:
         """
         return self.function(self.collect(), numbers, batch, None)
 
-    def size(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> Hashable:
+    def size(
+        self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None, whole: Callable[[], Any]
+    ) -> Hashable:
         """What is compiled for a batch, as something to compare with that of others; None where nothing is.
 
         Args:
             numbers: by name.
-            batch: a batch; where the function has seen one like it, the features of steps may be missing.
+            batch: a batch; the features of its steps may be missing.
             room: as in a call.
+            whole: gives the batch with its features, for a function that has seen none like it.
         """
         return None
 
@@ -404,20 +407,23 @@ class Backend(ABC):
         """
         return self.finish(x @ kernel, bias, relu)
 
-    def layer_norm(self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float) -> Array:
+    def layer_norm(
+        self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float, axes: tuple[int, ...] = (-1,)
+    ) -> Array:
         """Give the features of every step mean 0 and variance 1, then scale and shift them.
 
         Args:
             x: (..., D).
-            gamma: (D,) or None.
-            beta: (D,) or None.
+            gamma: (D,), or what stands beside x where there are other axes; or None.
+            beta: likewise.
             epsilon: added to the variance.
+            axes: of the features.
 
         Returns:
             (..., D).
         """
-        centred = x - self.xp.mean(x, axis=-1, keepdims=True)
-        y = centred / self.xp.sqrt(self.xp.mean(centred * centred, axis=-1, keepdims=True) + epsilon)
+        centred = x - self.xp.mean(x, axis=axes, keepdims=True)
+        y = centred / self.xp.sqrt(self.xp.mean(centred * centred, axis=axes, keepdims=True) + epsilon)
         y = y if gamma is None else y * gamma
         return y if beta is None else y + beta
 

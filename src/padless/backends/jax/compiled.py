@@ -399,19 +399,25 @@ class CompiledProgram(Program):
 
     # ---- ahead of time
 
-    def size(self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None = None) -> Hashable:
+    def size(
+        self, numbers: dict[str, Any], batch: Any, room: tuple[int, int] | None, whole: Callable[[], Any]
+    ) -> Hashable:
         with self.lock:
             if not self._compiles:
                 return None
             arrays, filled = self.collect(), FilledBatch(batch, room)
+
+            def trace(form: Form, source: Source) -> None:
+                self._tracer(arrays, _words(numbers), FilledBatch(whole(), room))(form, source)
+
             try:
-                form = self._notes.form(filled, self._tracer(arrays, _words(numbers), filled))
+                form = self._notes.form(filled, trace)
             except Exception as error:
                 problem = error
             else:
                 wanted = jax.tree.leaves(self._notes.wanted(form, filled))
                 return form, *(array.shape for array in wanted), *(len(leaf) for leaf in filled.leaves)
-            self._plainly(_unshared(arrays), numbers, batch)
+            self._plainly(_unshared(arrays), numbers, whole())
             self._give_up(problem)
             return None
 

@@ -171,11 +171,13 @@ class TorchBackend(Backend):
         return kernel(self, cell, x, rows, state, reverse)
 
     def dense(self, x: Array, kernel: Array, bias: Array | None = None, relu: bool = False) -> Array:
-        if x.ndim < 2:
-            return super().dense(x, kernel, bias, relu)
         return dense.dense(x, kernel, bias, relu)
 
-    def layer_norm(self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float) -> Array:
+    def layer_norm(
+        self, x: Array, gamma: Array | None, beta: Array | None, epsilon: float, axes: tuple[int, ...] = (-1,)
+    ) -> Array:
+        if axes != (-1,):
+            return super().layer_norm(x, gamma, beta, epsilon, axes)
         return functional.layer_norm(x, x.shape[-1:], gamma, beta, epsilon)
 
     def convolve(
