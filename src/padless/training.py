@@ -62,6 +62,7 @@ class Trainer(Layer):
         self._seed = 0
         self._class_weight: dict[int, float] | None = None
         self._programs: dict[str, tuple[Any, Program]] = {}
+        self._constraints: dict[str, Callable[[Array], Array]] = {}
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -260,9 +261,7 @@ class Trainer(Layer):
         return backend.when(fine, updated, old), found, made
 
     def _constrained(self, weights: dict[str, Array]) -> dict[str, Array]:
-        slots = self.weight_slots()
-        rules = {path: slots[path][0]._weights[slots[path][1]].constraint for path in weights}
-        return {path: w if (rule := rules[path]) is None else rule(w) for path, w in weights.items()}
+        return {**weights, **{path: rule(weights[path]) for path, rule in self._constraints.items()}}
 
     def _test_step(
         self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
@@ -293,23 +292,22 @@ class Trainer(Layer):
 
     def _arrays(self) -> dict[str, Any]:
         """All arrays: weights that are trained, and fixed ones."""
-        weights: dict[str, Array] = {}
-        fixed: dict[str, Array] = {}
-        for path, (layer, name) in self.weight_slots().items():
-            (weights if layer.trains(name) else fixed)[path] = layer.__dict__[name]
-        return {"weights": weights, "fixed": fixed}
+        return _parted(self.weight_slots())
 
     def _training_arrays(self) -> dict[str, Any]:
         """All arrays, and what the optimizer remembers of those that are trained."""
         assert self.optimizer is not None
-        arrays = self._arrays()
+        slots = self.weight_slots()  # once for all that is asked here: the walk is a visible part of a small step
+        arrays = _parted(slots)
         if not arrays["weights"]:
             raise ArgumentError(
                 explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
             )
-        self.optimizer.tables = frozenset(
-            path for path, (layer, name) in self.weight_slots().items() if layer._weights[name].by_rows
-        ).intersection(arrays["weights"])
+        trained = {path: layer._weights[name] for path, (layer, name) in slots.items() if path in arrays["weights"]}
+        self.optimizer.tables = frozenset(path for path, weight in trained.items() if weight.by_rows)
+        self._constraints = {
+            path: weight.constraint for path, weight in trained.items() if weight.constraint is not None
+        }
         with self.backend.no_gradient():
             self.optimizer.prepare(self.backend, arrays["weights"])
         return {**arrays, "slots": self.optimizer.held(arrays["weights"])}
@@ -1063,6 +1061,15 @@ def _first_rows(x: Any) -> Any:
     if isinstance(x, dict):
         return {key: _first_rows(part) for key, part in x.items()}
     return x[:2]
+
+
+def _parted(slots: dict[str, tuple[Layer, str]]) -> dict[str, dict[str, Array]]:
+    """The arrays of these places by path: weights that are trained, and fixed ones."""
+    weights: dict[str, Array] = {}
+    fixed: dict[str, Array] = {}
+    for path, (layer, name) in slots.items():
+        (weights if layer.trains(name) else fixed)[path] = layer.__dict__[name]
+    return {"weights": weights, "fixed": fixed}
 
 
 def _detached(y: Any, backend: Any) -> Any:
