@@ -12,7 +12,7 @@ from padless.layers.host import HostLayer, OnHost, batches
 from padless.layers.lookup import StringLookup
 from padless.ragged import Ragged
 from padless.rows import RowPartition
-from padless.text.splitting import WHITESPACE, encoded, flat, rules, split, standardized, with_ngrams
+from padless.text.splitting import WHITESPACE, flat, rules, split, standardized, utf8, with_ngrams
 from padless.text.terms import Cut, Terms, terms_of
 
 _STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
@@ -216,7 +216,7 @@ class TextVectorization(HostLayer):
         if wrong is not None and not self.tracing:
             got = f"{flat_texts[wrong]!r} at row {wrong}"
             raise DataError(explain(self.place, expected="texts", got=got, fix="texts.fillna('') for missing ones"))
-        return encoded(flat_texts, self.encoding)
+        return utf8(flat_texts, self.encoding)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, with the vocabulary as it is now."""

@@ -138,13 +138,13 @@ class NativeTerms(Terms):
         self._slots = np.full(1 << (2 * terms).bit_length(), -1, np.int32)
         self._starts = np.zeros(terms + 1, np.int64)
         self._hashes = np.zeros(terms, np.uint64)
-        self._counted_, self._in_texts_ = np.zeros(terms, np.int64), np.zeros(terms, np.int64)
+        self._counted_room, self._in_texts_room = np.zeros(terms, np.int64), np.zeros(terms, np.int64)
         self._last = np.full(terms, -1, np.int64)  # no text yet: known terms, too, count in the first one
         self._arena = np.zeros(size, np.uint8)
 
     def _kept(self) -> list[tuple[NDArray[Any], int]]:
         """What must outlive a new table, and how much of it is used."""
-        by_term: list[NDArray[Any]] = [self._hashes, self._counted_, self._in_texts_, self._last]
+        by_term: list[NDArray[Any]] = [self._hashes, self._counted_room, self._in_texts_room, self._last]
         kept = [(array, self._size) for array in by_term]
         return [*kept, (self._starts, self._size + 1), (self._arena, int(self._starts[self._size]))]
 
@@ -172,12 +172,12 @@ class NativeTerms(Terms):
     @property
     def counts(self) -> NDArray[np.int64]:
         """(len,) how often each term came."""
-        return self._counted_[: self._size]
+        return self._counted_room[: self._size]
 
     @property
     def documents(self) -> NDArray[np.int64]:
         """(len,) in how many texts each term came."""
-        return self._in_texts_[: self._size]
+        return self._in_texts_room[: self._size]
 
     def count(self, texts: Sequence[bytes]) -> None:  # noqa: D102
         for block in _blocks(texts):
@@ -185,7 +185,7 @@ class NativeTerms(Terms):
             state = np.array([0, self._size, 0, self.texts_read], np.int64)
             while _call(
                 "count_terms", text, ends, len(ends), self.cut.map, self._slots, len(self._slots) - 1, self._starts,
-                self._hashes, self._counted_, self._in_texts_, self._last, len(self._hashes), self._arena,
+                self._hashes, self._counted_room, self._in_texts_room, self._last, len(self._hashes), self._arena,
                 len(self._arena), state,
             ):  # fmt: skip
                 self._size = int(state[1])
