@@ -17,7 +17,7 @@ from padless.layers.host import HostLayer, OnHost, batches, encoded
 from padless.ragged import Ragged
 from padless.text.fingerprints import buckets
 from padless.text.splitting import utf8
-from padless.text.terms import Terms
+from padless.text.terms import Counts
 
 _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
@@ -276,16 +276,15 @@ class IndexLookup(HostLayer):
                 self._documents.update(set(keys[first:last]))
             self._document_count += len(splits) - 1
 
-    def take_counts(self, terms: Terms) -> None:
+    def take_counts(self, found: Counts) -> None:
         """Add what was counted elsewhere.
 
         Args:
-            terms: with their counts.
+            found: terms with their counts.
         """
-        keys = terms.terms
-        self._counts.update(dict(zip(keys, terms.counts.tolist(), strict=True)))
-        self._documents.update(dict(zip(keys, terms.documents.tolist(), strict=True)))
-        self._document_count += terms.texts_read
+        self._counts.update(dict(zip(found.terms, found.times.tolist(), strict=True)))
+        self._documents.update(dict(zip(found.terms, found.documents.tolist(), strict=True)))
+        self._document_count += found.texts
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
