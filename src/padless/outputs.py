@@ -300,6 +300,17 @@ class Heads:
                 )
         return made
 
+    def weighted(self, shares: Mapping[str, Any]) -> dict[str, Any]:
+        """The parts of the loss that is trained.
+
+        Args:
+            shares: losses of the outputs by name.
+
+        Returns:
+            The losses times their weights.
+        """
+        return {h.name: shares[h.name] if h.weight is None else h.weight * shares[h.name] for h in self.trained}
+
     def total(self, shares: Mapping[str, Any]) -> Any:
         """The loss that is trained, of those of the outputs.
 
@@ -309,9 +320,9 @@ class Heads:
         Returns:
             Their weighted sum.
         """
-        parts = [shares[h.name] if h.weight is None else h.weight * shares[h.name] for h in self.trained]
-        found = parts[0]
-        for part in parts[1:]:
+        first, *rest = self.weighted(shares).values()
+        found = first
+        for part in rest:
             found = found + part
         return found
 

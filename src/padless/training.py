@@ -201,6 +201,8 @@ class Trainer(Layer):
             more = xp.sum(xp.stack([self.backend.cast(xp.reshape(e, ()), kind) for e in extra]))
             value = value + more
             found["extra"] = constant(more)
+        if training and self.optimizer is not None and self.optimizer.gathers:
+            found["shares"] = shares
         found["sums"] = {name: (constant(total), constant(count)) for name, (total, count) in sums.items()}
         sound = self.backend.assumed()
         if sound is not None:
@@ -225,6 +227,38 @@ class Trainer(Layer):
         self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
     ) -> tuple[dict[str, Any], dict[str, Array], Any]:
         """Loss, gradients and new weights of one batch; the old ones when the loss is not a number."""
+        return self._learned(arrays, numbers, batch, live, self._stepped)
+
+    def _gathering_step(
+        self, arrays: dict[str, Any], numbers: dict[str, Any], batch: Parts, live: Array | None
+    ) -> tuple[dict[str, Any], dict[str, Array], Any]:
+        """Loss and gradients of one batch, which are kept for a later one that ends the step."""
+
+        def kept(weights: Any, slots: Any, parts: Any, numbers: Any) -> Any:
+            assert self.optimizer is not None
+            return weights, self.optimizer.accumulated(self.backend, slots, parts)
+
+        return self._learned(arrays, numbers, batch, live, kept)
+
+    def _stepped(self, weights: Any, slots: Any, gradients: Any, numbers: Any) -> Any:
+        """New weights and slots."""
+        optimizer, backend = self.optimizer, self.backend
+        assert optimizer is not None
+        if optimizer.gathers:
+            slots = optimizer.accumulated(backend, slots, gradients)
+            gradients = optimizer.mean(backend, slots, weights)
+        made, after = optimizer.step(backend, weights, gradients, slots, **numbers)
+        return self._constrained(made), after
+
+    def _learned(
+        self,
+        arrays: dict[str, Any],
+        numbers: dict[str, Any],
+        batch: Parts,
+        live: Array | None,
+        use: Callable[[Any, Any, Any, Any], Any],
+    ) -> tuple[dict[str, Any], dict[str, Array], Any]:
+        """Loss and gradients of one batch, and what `use` makes of them."""
         backend, optimizer = self.backend, self.optimizer
         assert optimizer is not None
 
@@ -234,10 +268,10 @@ class Trainer(Layer):
                 value, found, y_pred = self._loss_of(batch, True, live)
             return value, (found, (y_pred, kept), states)
 
-        with _random.drawing(numbers["seed"], numbers["iteration"]):
-            (value, (found, made, states)), gradients = backend.value_and_grad(
-                loss_of, arrays["weights"], optimizer.lazily()
-            )
+        settings = {name: number for name, number in numbers.items() if name not in ("seed", "batch")}
+        with _random.drawing(numbers["seed"], numbers["batch"]):
+            gradients_of = self._gradients_by_part if optimizer.gathers else self._gradients
+            value, (found, made, states), gradients = gradients_of(loss_of, arrays["weights"])
         xp = backend.xp
         found["fine"] = fine = xp.all(xp.isfinite(value))
         if "sound" in found:
@@ -249,16 +283,44 @@ class Trainer(Layer):
 
         def updated() -> dict[str, Any]:
             with backend.no_gradient():
-                weights, slots = optimizer.step(
-                    backend,
-                    start,
-                    gradients,
-                    arrays["slots"],
-                    **{name: number for name, number in numbers.items() if name != "seed"},
-                )
-                return {"weights": self._constrained(weights), "fixed": states, "slots": slots}
+                weights, slots = use(start, arrays["slots"], gradients, settings)
+                return {"weights": weights, "fixed": states, "slots": slots}
 
         return backend.when(fine, updated, old), found, made
+
+    def _gradients(
+        self, loss_of: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+    ) -> tuple[Array, Any, Any]:
+        """Loss, what came with it, and gradients."""
+        optimizer = self.optimizer
+        assert optimizer is not None
+
+        def scaled(weights: dict[str, Array]) -> tuple[Array, Any]:
+            value, extra = loss_of(weights)
+            return optimizer.scaled(value), extra
+
+        (value, extra), gradients = self.backend.value_and_grad(scaled, weights, optimizer.lazily())
+        return value, extra, gradients
+
+    def _gradients_by_part(
+        self, loss_of: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+    ) -> tuple[Array, Any, Any]:
+        """Loss, what came with it, and for each output the gradients of its sum of weight x loss, and the weights."""
+        optimizer, constant = self.optimizer, self.backend.stop_gradient
+        assert optimizer is not None
+
+        def sums(weights: dict[str, Array]) -> tuple[dict[str, Array], Any]:
+            value, extra = loss_of(weights)
+            counts = {name: pair[1] for name, pair in extra[0]["sums"].items()} or {"": 1.0}
+            shares = self._heads.weighted(extra[0].pop("shares"))
+            # What is no output's goes with the first.
+            first = next(iter(counts))
+            shares[first] = value - sum(share for name, share in shares.items() if name != first)
+            made = {name: optimizer.scaled(shares[name] * count) for name, count in counts.items()}
+            return made, (constant(value), counts, extra)
+
+        (_, (value, counts, extra)), gradients = self.backend.value_and_grads(sums, weights)
+        return value, extra, {name: (gradients[name], counts[name]) for name in counts}
 
     def _constrained(self, weights: dict[str, Array]) -> dict[str, Array]:
         return {**weights, **{path: rule(weights[path]) for path, rule in self._constraints.items()}}
@@ -305,6 +367,8 @@ class Trainer(Layer):
             )
         trained = {path: layer._weights[name] for path, (layer, name) in slots.items() if path in arrays["weights"]}
         self.optimizer.tables = frozenset(path for path, weight in trained.items() if weight.by_rows)
+        self.optimizer.names = {path: f"{layer.name}/{name}" for path, (layer, name) in slots.items()}
+        self.optimizer.parts = tuple(head.name for head in self._heads.trained) or ("",)
         self._constraints = {
             path: weight.constraint for path, weight in trained.items() if weight.constraint is not None
         }
@@ -331,8 +395,9 @@ class Trainer(Layer):
         """The program of "train", "evaluate" or "predict", and the numbers that its next run reads."""
         if name == "train":
             assert self.optimizer is not None
-            numbers = {"seed": self._seed, **self.optimizer.numbers()}
-            return self._program(self._training_step, self._training_arrays), numbers
+            numbers = {"seed": self._seed, "batch": self.optimizer.batches, **self.optimizer.numbers()}
+            step = self._training_step if self.optimizer.steps_next else self._gathering_step
+            return self._program(step, self._training_arrays), numbers
         step = self._test_step if name == "evaluate" else self._prediction
         return self._program(step, self._arrays if self._compiles else dict), {}
 
@@ -377,8 +442,17 @@ class Trainer(Layer):
         if not bool(self.backend.to_host(found["fine"])):
             raise NumericError(self._numeric_error(batch, place))
         carry(self, kept)
-        optimizer.iterations += 1
+        optimizer.advance()
         self._count(batch, found, y_pred)
+
+    def _finalize(self) -> None:
+        """Put the averages of the weights in their place, if the optimizer keeps some."""
+        assert self.optimizer is not None
+        if self.optimizer.use_ema:
+            slots = self.weight_slots()
+            for path, array in self.optimizer.finalized(self.backend, _parted(slots)["weights"]).items():
+                layer, name = slots[path]
+                layer.__dict__[name] = array
 
     def _build_on(self, batch: Batch) -> None:
         def run() -> Any:
@@ -444,7 +518,7 @@ class Trainer(Layer):
                 found.append(f"{layer.place} {made}" + (f"; its weights {bad} are not finite" if bad else ""))
 
         assert self.optimizer is not None
-        with self.backend.no_gradient(), _random.drawing(self._seed, self.optimizer.iterations):
+        with self.backend.no_gradient(), _random.drawing(self._seed, self.optimizer.batches):
             calls = calling(training=True, watch=watch, losses=None)
             with calls, substituted(self, {}), carrying(self, carried(self)):
                 self._run(self._moved(batch.x))
@@ -564,6 +638,7 @@ class Trainer(Layer):
                         break
                     if self.stop_training:
                         break
+                self._finalize()
             finally:
                 told.tell("on_train_end", logs)
                 self._class_weight = None
@@ -1029,7 +1104,7 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 
 
 _BOOKKEEPING = frozenset(
-    "built compiled history iterations last_batch_steps stop_training "
+    "built compiled gathered history iterations last_batch_steps stop_training "
     "_class_weight _first_spec _heads _learning_rate _seed _totals".split()
 )
 """Attributes that change while a model trains and that no step reads."""

@@ -751,6 +751,20 @@ class Backend(ABC):
         """
         raise NotImplementedError
 
+    def value_and_grads(
+        self, function: Callable[[dict[str, Array]], tuple[dict[str, Array], Any]], weights: dict[str, Array]
+    ) -> tuple[tuple[dict[str, Array], Any], dict[str, dict[str, Array]]]:
+        """Call `function(weights) -> (losses by name, anything else)` and give the gradients of each loss.
+
+        Args:
+            function: pure; reads the weights from its argument only.
+            weights: arrays by path.
+
+        Returns:
+            What the function returned, and the gradients by name of the loss and path.
+        """
+        raise NotImplementedError
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Make a function faster that is called again and again with arrays; the same function, where nothing helps."""
         return function
@@ -894,7 +908,7 @@ class Backend(ABC):
         new_weights: dict[str, Array] = {}
         new_slots: dict[str, dict[str, Array]] = {name: {} for name in slots}
         for path, weight in weights.items():
-            own = {name: slots[name][path] for name in slots}
+            own = {name: slot[path] for name, slot in slots.items() if path in slot}
             new_weights[path], after = optimizer.rule(self.xp, weight, gradients[path], own, learning_rate, iteration)
             for name, value in after.items():
                 new_slots[name][path] = value

@@ -385,6 +385,17 @@ class JaxBackend(Backend):
         result, gradients = jax.value_and_grad(function, has_aux=True)(weights)
         return result, {path: gradients[path] for path in weights}  # JAX sorts dicts by their keys
 
+    def value_and_grads(
+        self, function: Callable[[dict[str, Array]], tuple[dict[str, Array], Any]], weights: dict[str, Array]
+    ) -> tuple[tuple[dict[str, Array], Any], dict[str, dict[str, Array]]]:
+        losses, pull, extra = jax.vjp(function, weights, has_aux=True)
+        made = {}
+        for name in losses:
+            of_one = {other: jnp.full_like(loss, other == name) for other, loss in losses.items()}
+            (gradients,) = pull(of_one)
+            made[name] = {path: gradients[path] for path in weights}
+        return (losses, extra), made
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         jitted: Callable[..., Any] = jax.jit(function)
         return jitted
@@ -469,7 +480,7 @@ class JaxBackend(Backend):
 def _settings(optimizer: Optimizer) -> dict[str, Any]:
     """The plain attributes of an optimizer, but for those that change from step to step."""
     plain = (bool, int, float, str, type(None))
-    apart = ("iterations", "_learning_rate")
+    apart = ("iterations", "gathered", "_learning_rate")
     return {name: v for name, v in vars(optimizer).items() if isinstance(v, plain) and name not in apart}
 
 

@@ -270,6 +270,22 @@ class TorchBackend(Backend):
         # What else came back is for metrics and the user: it must not keep the graph of the step alive.
         return (loss.detach(), optree.tree_map(_detached, extra, namespace="padless")), gradients
 
+    def value_and_grads(
+        self, function: Callable[[dict[str, Array]], tuple[dict[str, Array], Any]], weights: dict[str, Array]
+    ) -> tuple[tuple[dict[str, Array], Any], dict[str, dict[str, Array]]]:
+        leaves = {path: weight.detach().requires_grad_() for path, weight in weights.items()}
+        with torch.enable_grad():
+            losses, extra = function(leaves)
+        made, last = {}, next(reversed(losses))
+        for name, loss in losses.items():
+            found: Any = map(torch.zeros_like, weights.values())
+            if loss.requires_grad:
+                wanted = list(leaves.values())
+                found = torch.autograd.grad(loss, wanted, materialize_grads=True, retain_graph=name != last)
+            made[name] = dict(zip(weights, found, strict=True))
+        values = {name: loss.detach() for name, loss in losses.items()}
+        return (values, optree.tree_map(_detached, extra, namespace="padless")), made
+
     def update(
         self,
         optimizer: Optimizer,

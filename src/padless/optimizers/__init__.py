@@ -1,0 +1,57 @@
+"""Optimizers: how gradients change weights; formulas, names and defaults of Keras 3.15."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from padless import backends
+from padless.backends.base import Backend
+from padless.named import find
+from padless.optimizers.absent import Absent, LostOptimizerWarning
+from padless.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
+from padless.optimizers.base import Array, Common, LearningRate, Optimizer, Slots
+from padless.optimizers.descent import SGD, Lion
+from padless.optimizers.ftrl import Ftrl
+from padless.optimizers.muon import Muon
+from padless.optimizers.squares import Adadelta, Adafactor, Adagrad, RMSprop
+
+__all__ = [
+    "SGD", "Absent", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Array", "Common", "Ftrl", "Lamb",
+    "LearningRate", "Lion", "LostOptimizerWarning", "Muon", "Nadam", "Optimizer", "RMSprop", "Slots", "get",
+]  # fmt: skip
+
+_KINDS = (SGD, Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, Ftrl, Lamb, Lion, Muon, Nadam, RMSprop)
+_KNOWN: dict[str, type[Optimizer]] = {name: kind for kind in _KINDS for name in (kind.__name__, kind.__name__.lower())}
+_KERAS_ONLY = ("multi_optimizer", "optimizer_map", "loss_scale_optimizer", "schedule_free_adam_w")
+
+
+def get(identifier: Any, backend: Backend | None = None) -> Optimizer:
+    """Find an optimizer.
+
+    Args:
+        identifier: a name in any case, an object, a class, or a config as in a model's file; on JAX also a
+            transformation of optax, or anything else with its `init` and `update`.
+        backend: of the model; the current one by default.
+
+    Returns:
+        The optimizer.
+
+    Raises:
+        ArgumentError: when there is no such name; it gives the nearest one. When a transformation comes to another
+            backend.
+        NotThereYetError: when Keras has it and padless does not yet.
+
+    Example:
+        >>> get("RMSprop").learning_rate
+        0.001
+    """
+    if _transforms(identifier):
+        return (backend or backends.current()).transforming(identifier)
+    name = identifier.lower() if isinstance(identifier, str) and identifier.lower() in _KNOWN else identifier
+    return find("optimizer", name, _KNOWN, Optimizer, _KERAS_ONLY)
+
+
+def _transforms(identifier: Any) -> bool:
+    """Whether something has the two functions of optax: init(weights) and update(gradients, state, weights)."""
+    ours = isinstance(identifier, Optimizer | type)
+    return not ours and all(callable(getattr(identifier, name, None)) for name in ("init", "update"))
