@@ -93,7 +93,8 @@ class Trainer(Layer):
         subclassed model returns are "output_1" and so on.
 
         Args:
-            optimizer: a name such as "adam", or an optimizer; on JAX also one of optax.
+            optimizer: a name such as "adam", or an optimizer; on JAX also one of optax, on torch also a class of
+                torch.optim, a functools.partial of one, or a function that makes one of a list of parameters.
             loss: a name such as "sparse_categorical_crossentropy", a loss, or a function of targets and predictions.
                 For several outputs one for all, or a list or dict of them; an output without one is not trained.
             loss_weights: of each output's loss in their sum: a list or dict; 1 by default.
@@ -392,11 +393,11 @@ class Trainer(Layer):
         return self.backend.compiles and not self.run_eagerly
 
     def _run_of(self, name: str) -> tuple[Program, dict[str, Any]]:
-        """The program of "train", "evaluate" or "predict", and the numbers that its next run reads."""
-        if name == "train":
+        """The program of "train", "gather", "evaluate" or "predict", and the numbers that its next run reads."""
+        if name in ("train", "gather"):
             assert self.optimizer is not None
             numbers = {"seed": self._seed, "batch": self.optimizer.batches, **self.optimizer.numbers()}
-            step = self._training_step if self.optimizer.steps_next else self._gathering_step
+            step = self._training_step if name == "train" else self._gathering_step
             return self._program(step, self._training_arrays), numbers
         step = self._test_step if name == "evaluate" else self._prediction
         return self._program(step, self._arrays if self._compiles else dict), {}
@@ -406,7 +407,7 @@ class Trainer(Layer):
         kept = carried(self)
         if name == "predict":
             return batch.x, None, None, kept
-        if name == "train":
+        if name in ("train", "gather"):
             batch = self._weighted(batch)
         return batch.x, batch.y, batch.weight, kept
 
@@ -425,7 +426,7 @@ class Trainer(Layer):
             )
         if not self.built:
             self._build_on(batch)
-        program, numbers = self._run_of("train")
+        program, numbers = self._run_of("train" if optimizer.steps_next else "gather")
         with self._lock:
             parts = batch.x, batch.y, batch.weight, carried(self)
             try:

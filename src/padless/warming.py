@@ -74,10 +74,12 @@ def warm(trainer: Trainer, source: Source, names: tuple[str, ...], epochs: int, 
     """
     jobs: list[tuple[Program, dict[str, Any], Any, Room]] = []
     before = 0
+    if "train" in names and trainer.optimizer is not None and trainer.optimizer.gathers:
+        names = (*names, "gather")
     for name in names:
         program, numbers = trainer._run_of(name)
         before += program.compilations
-        batches = _batches(source, epochs if name == "train" else 0)
+        batches = _batches(source, epochs if name in ("train", "gather") else 0)
         jobs += [(program, numbers, *found) for found in _of_each_size(trainer, name, program, numbers, batches)]
     for program, numbers, parts, room in waiting("Compiling", jobs, shown):
         program.warm(numbers, parts, room)

@@ -883,6 +883,27 @@ class Backend(ABC):
             )
         )
 
+    def making(self, make: Any) -> Optimizer:
+        """Make an optimizer of what makes one of torch's.
+
+        Args:
+            make: a class of torch.optim, a functools.partial of one, or a function of a list of parameters.
+
+        Returns:
+            The optimizer.
+
+        Raises:
+            ArgumentError: where arrays are not those of torch.
+        """
+        raise ArgumentError(
+            explain(
+                f"optimizer={make!r}",
+                expected=f"one of padless's own on the backend {self.name!r}",
+                got="what makes an optimizer of torch's parameters",
+                fix='padless.set_backend("torch") before making the model; or optimizer="adam"',
+            )
+        )
+
     def update(
         self,
         optimizer: Optimizer,

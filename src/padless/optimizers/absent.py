@@ -31,7 +31,7 @@ class Absent(Optimizer):
         return explain(
             "optimizer of a loaded model",
             expected="one whose arguments are in the file",
-            got=f"{self.what}, a function that no file can hold; the weights, the loss and the metrics are there",
+            got=f"{self.what}, which no file can hold; the weights, the loss and the metrics are there",
             fix="model.compile(optimizer=..., loss=..., metrics=...) as for the model that was saved, before training",
         )
 

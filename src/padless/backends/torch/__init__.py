@@ -286,6 +286,11 @@ class TorchBackend(Backend):
         values = {name: loss.detach() for name, loss in losses.items()}
         return (values, optree.tree_map(_detached, extra, namespace="padless")), made
 
+    def making(self, make: Any) -> Optimizer:
+        from padless.backends.torch.optim import TorchOptimizer
+
+        return TorchOptimizer(make)
+
     def update(
         self,
         optimizer: Optimizer,
