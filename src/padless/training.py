@@ -369,7 +369,7 @@ class Trainer(Layer):
         trained = {path: layer._weights[name] for path, (layer, name) in slots.items() if path in arrays["weights"]}
         self.optimizer.tables = frozenset(path for path, weight in trained.items() if weight.by_rows)
         self.optimizer.names = {path: f"{layer.name}/{name}" for path, (layer, name) in slots.items()}
-        self.optimizer.parts = tuple(head.name for head in self._heads.trained) or ("",)
+        self.optimizer.parts = [head.name for head in self._heads.trained] or [""]
         self._constraints = {
             path: weight.constraint for path, weight in trained.items() if weight.constraint is not None
         }
@@ -1105,7 +1105,7 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 
 
 _BOOKKEEPING = frozenset(
-    "built compiled gathered history iterations last_batch_steps stop_training "
+    "built compiled gathered_batches history iterations last_batch_steps stop_training "
     "_class_weight _first_spec _heads _learning_rate _seed _totals".split()
 )
 """Attributes that change while a model trains and that no step reads."""

@@ -124,12 +124,12 @@ def test_batches_that_are_left_over_wait() -> None:
     model = tagger()
     model.compile(optimizers.SGD(0.1, gradient_accumulation_steps=2), "mse")
     model.fit(x, y, 1, shuffle=False, verbose=0)
-    assert (model.optimizer.iterations, model.optimizer.gathered) == (1, 1)
+    assert (model.optimizer.iterations, model.optimizer.gathered_batches) == (1, 1)
     before = weights_of(model)
     second = copy.deepcopy(model)
     for one in (model, second):
         one.train_on_batch([x[0]], [y[0]])
-        assert (one.optimizer.iterations, one.optimizer.gathered) == (2, 0)
+        assert (one.optimizer.iterations, one.optimizer.gathered_batches) == (2, 0)
     equal(model, second)
     assert not np.array_equal(before[0], weights_of(model)[0])
 
@@ -156,7 +156,7 @@ def test_a_bad_batch_is_not_counted() -> None:
     good = copy.deepcopy(model)
     with pytest.raises(NumericError):
         model.train_on_batch([np.full((2, 3), np.nan, "float32")], [y[0]])
-    assert model.optimizer.gathered == 1
+    assert model.optimizer.gathered_batches == 1
     for one in (model, good):
         one.train_on_batch([x[1]], [y[1]])
     equal(model, good)
@@ -222,10 +222,14 @@ def test_a_scaled_loss_changes_nothing_but_what_is_lost_below_the_smallest_numbe
 def test_warmup_then_training() -> None:
     x, y, _ = rows_of(LENGTHS)
     model = tagger()
+    model(x)
     model.compile(optimizers.Adam(0.05, gradient_accumulation_steps=4), "mse")
     model.warmup(x, y, batch_size=2, shuffle=False)
+    compiled = [program.compilations for _, program in model._programs.values()]
     model.fit(x, y, 2, shuffle=False, verbose=0)
+    assert [program.compilations for _, program in model._programs.values()] == compiled
     plain = tagger()
+    plain(x)
     plain.compile(optimizers.Adam(0.05), "mse")
     plain.fit(x, y, 8, shuffle=False, verbose=0)
     equal(model, plain)

@@ -69,7 +69,7 @@ class Optimizer(Configured):
     Attributes:
         iterations: number of steps taken.
         slots: what the rule remembers: {slot name: {path: array}}.
-        gathered: number of batches since, where several make a step.
+        gathered_batches: number of batches since, where several make a step.
         lazy_embeddings: whether rows of a table that a step did not look up are left alone.
         tables: paths of the weights that are looked up row by row.
         names: names of layer and weight by path.
@@ -108,12 +108,12 @@ class Optimizer(Configured):
         self.loss_scale_factor = common.get("loss_scale_factor")
         self.gradient_accumulation_steps = common.get("gradient_accumulation_steps")
         self.iterations = 0
-        self.gathered = 0
+        self.gathered_batches = 0
         self.slots: dict[str, dict[str, Array]] = {}
         self.lazy_embeddings = False
         self.tables: frozenset[str] = frozenset()
         self.names: dict[str, str] = {}
-        self.parts: tuple[str, ...] = ("",)
+        self.parts = [""]
         self._undecayed: tuple[str, ...] = ()
         self._undecayed_words: tuple[str, ...] = ()
         self._learning_rate: LearningRate = (
@@ -456,12 +456,12 @@ class Optimizer(Configured):
     @property
     def steps_next(self) -> bool:
         """Whether the next batch is the last of its step."""
-        return self.gathered + 1 >= (self.gradient_accumulation_steps or 1)
+        return self.gathered_batches + 1 >= (self.gradient_accumulation_steps or 1)
 
     @property
     def batches(self) -> int:
         """Number of batches so far."""
-        return self.iterations * (self.gradient_accumulation_steps or 1) + self.gathered
+        return self.iterations * (self.gradient_accumulation_steps or 1) + self.gathered_batches
 
     def accumulated(
         self, backend: Backend, slots: dict[str, Slots], parts: Mapping[str, tuple[dict[str, Array], Any]]
@@ -547,7 +547,7 @@ class Optimizer(Configured):
     def advance(self) -> None:
         """Count a batch, and a step where it was the last of one."""
         done = self.steps_next
-        self.gathered = 0 if done else self.gathered + 1
+        self.gathered_batches = 0 if done else self.gathered_batches + 1
         self.iterations += done
 
     def prepare(self, backend: Backend, weights: dict[str, Array]) -> None:

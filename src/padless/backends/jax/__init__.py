@@ -480,7 +480,7 @@ class JaxBackend(Backend):
 def _settings(optimizer: Optimizer) -> dict[str, Any]:
     """The plain attributes of an optimizer, but for those that change from step to step."""
     plain = (bool, int, float, str, type(None))
-    apart = ("iterations", "gathered", "_learning_rate")
+    apart = ("iterations", "gathered_batches", "_learning_rate")
     return {name: v for name, v in vars(optimizer).items() if isinstance(v, plain) and name not in apart}
 
 
