@@ -508,6 +508,11 @@ def test_torch_keeps_no_graph_alive() -> None:
         lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
         lambda: optimizers.RMSprop(0.01),
         lambda: optimizers.RMSprop(0.01, momentum=0.5, centered=True),
+        lambda: optimizers.Adadelta(0.01, weight_decay=0.1),
+        lambda: optimizers.Nadam(0.01),
+        lambda: optimizers.Adafactor(0.01),
+        lambda: optimizers.Adam(0.01, use_ema=True, ema_overwrite_frequency=4, weight_decay=0.1),
+        lambda: optimizers.SGD(0.1, momentum=0.9, gradient_accumulation_steps=4, loss_scale_factor=8.0),
     ],
 )
 def test_update(name: str, dtype: str, make: Callable[[], Any]) -> None:
@@ -535,6 +540,31 @@ def test_update(name: str, dtype: str, make: Callable[[], Any]) -> None:
     for fast, slow in zip(*ends, strict=True):
         assert backend.dtype_name(fast) == dtype
         np.testing.assert_allclose(backend.to_host(fast), backend.to_host(slow), **VALUES)
+
+
+@trainers
+def test_gradients_of_several_losses_are_those_of_each(name: str) -> None:
+    backend = backends.get(name)
+    weights = {
+        "b": backend.asarray(np.arange(3.0)),
+        "a": backend.asarray(np.ones(3)),
+        "unused": backend.asarray(np.ones(2)),
+    }
+
+    def losses(weights: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+        both = backend.xp.sum(weights["a"] * weights["b"] ** 2)
+        made = {"first": both, "of one": backend.xp.sum(weights["b"]), "of none": backend.asarray(np.float64(3.0))}
+        return made, {"more": both}
+
+    (values, extra), gradients = backend.value_and_grads(losses, weights)
+    assert set(gradients) == set(values) == {"first", "of one", "of none"}
+    assert backend.to_host(extra["more"]) == 5
+    for one, found in gradients.items():
+        (value, _), wanted = backend.value_and_grad(lambda w, one=one: (losses(w)[0][one], None), weights)
+        assert backend.to_host(values[one]) == backend.to_host(value)
+        assert list(found) == list(weights)
+        for path, gradient in wanted.items():
+            np.testing.assert_array_equal(backend.to_host(found[path]), backend.to_host(gradient))
 
 
 @trainers

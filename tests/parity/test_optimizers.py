@@ -64,6 +64,11 @@ WHOLE = [
 ]
 """Differences of nearly equal numbers (Ftrl), moves that cancel (Lion), sums over axes, matrices."""
 
+ALL = [
+    "SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb",
+    "Muon",
+]  # fmt: skip
+
 AVERAGES = [
     {"use_ema": True},
     {"use_ema": True, "ema_momentum": 0.7},
@@ -230,7 +235,7 @@ def test_weights_of_all_ranks_in_float32(name, arguments, backend):
 
 
 @pytest.mark.parametrize("arguments", AVERAGES)
-@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Nadam", "Adafactor", "Muon"])
+@pytest.mark.parametrize("name", ALL)
 def test_averages(name, arguments, backend):
     weights, steps = of_all_ranks("float64")
     mine = getattr(optimizers, name)(learning_rate=RATE, **arguments)
@@ -257,7 +262,7 @@ def test_scaled_losses(name, backend):
 
 
 @pytest.mark.parametrize("arguments", [{}, {"clipnorm": 0.5, "weight_decay": 0.1}])
-@pytest.mark.parametrize("name", ["SGD", "Adam", "Nadam", "Adafactor", "Muon"])
+@pytest.mark.parametrize("name", ALL)
 def test_gradients_given_one_by_one_are_averaged(name, arguments, backend):
     """30 of them are 7 steps of 4, and 2 that wait."""
     weights, steps = of_all_ranks("float64")
@@ -273,9 +278,19 @@ def test_gradients_given_one_by_one_are_averaged(name, arguments, backend):
 
 
 @pytest.mark.parametrize(
-    "name", ["Adagrad", "Adadelta", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb", "Muon"]
+    "arguments", [{"clipnorm": 0.5}, {"global_clipnorm": 0.5}, {"clipvalue": 0.1}, {"weight_decay": 0.125}]
 )
-def test_schedules_of_the_others(name, backend):
+@pytest.mark.parametrize("name", ALL)
+def test_what_all_take(name, arguments, backend):
+    weights, steps = of_all_ranks("float64")
+    mine, other = (getattr(kind, name)(learning_rate=RATE, **arguments) for kind in (optimizers, keras.optimizers))
+    found, wanted = ours(mine, backend, weights, steps), theirs(other, weights, steps)
+    for path in weights:
+        alike(found[path], wanted[path], weights[path])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_schedules_of_all(name, backend):
     weights, steps = of_all_ranks("float64")
     arguments = {"initial_learning_rate": 0.05, "decay_steps": 7, "decay_rate": 0.3}
     mine = getattr(optimizers, name)(schedules.ExponentialDecay(**arguments), weight_decay=0.01)

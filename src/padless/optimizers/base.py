@@ -351,7 +351,7 @@ class Optimizer(Configured):
             made = self._overwritten(backend, made, averages, iteration)
         if self.gathers:
             after |= self._emptied(backend, slots)
-        return made, {name: after[name] for name in slots}
+        return made, {name: after.get(name, slot) for name, slot in slots.items()}
 
     def _ruled(
         self,
