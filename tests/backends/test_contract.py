@@ -48,6 +48,7 @@ COMPARED = {
     "convolve_dense_transposed",
     "compile",
     "value_and_grad",
+    "value_and_grads",
     "update",
     "decay",
     "take_or",
@@ -77,6 +78,7 @@ COMPARED = {
     "purely",
     "function_batch",
     "transforming",
+    "making",  # tests/training/test_torch_optim.py
 }
 
 batches = st.tuples(strategies.lengths(), strategies.seeds(), st.sampled_from(DTYPES))
