@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from padless import backends
+from padless.data.plan import EpochPlan, Planner
 from padless.errors import ArgumentError, DataError, DTypeError, explain
 from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
@@ -23,9 +22,6 @@ from padless.rows import RowPartition
 Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 RankOf = Callable[[int | str], int | None]
-
-WAITING = 64
-"""Rows among which the one is looked for that fills a batch best: 64 fill 12,000 steps to 99.7 % with news articles."""
 
 
 class EmptyRowsWarning(UserWarning):
@@ -263,47 +259,63 @@ def _on_host(item: Any) -> Any:
     return np.asarray(backends.of(item).to_host(item)) if hasattr(item, "shape") else item
 
 
-def packed(lengths: Int, max_tokens: int, order: Int, waiting: int = WAITING) -> list[Int]:
-    """Deal rows to batches that hold nearly as many steps as they may.
-
-    Rows come in the order given. When the next one does not fit any more, the longest that does among those waiting
-    goes before it; the one that did not fit begins the next batch, so that nothing waits for long.
+class Planned:
+    """A source of rows that can be planned before they are read.
 
     Args:
-        lengths: (B,) steps of each row, none above max_tokens; a row without steps counts as one, so that the number
-            of rows has a bound, too.
-        max_tokens: the most steps of a batch.
-        order: (B,) the rows, in the order in which they come.
-        waiting: rows to choose from; 1 keeps the order.
+        planner: deals its rows.
 
-    Returns:
-        The rows of each batch.
-
-    Example:
-        >>> packed(np.array([4, 3, 3, 2]), 6, np.arange(4))
-        [array([0, 3]), array([1, 2])]
+    Attributes:
+        planner: deals its rows.
     """
-    cost = np.maximum(lengths, 1).tolist()
-    coming = iter(order.tolist())
-    window = list(itertools.islice(coming, waiting))
-    batches: list[list[int]] = [[]]
-    room = max_tokens
-    while window:
-        row = window[0]
-        if cost[row] > room:
-            row = max((other for other in window if cost[other] <= room), key=cost.__getitem__, default=-1)
-        if row < 0:
-            batches.append([])
-            room = max_tokens
-            continue
-        window.remove(row)
-        window.extend(itertools.islice(coming, 1))
-        batches[-1].append(row)
-        room -= cost[row]
-    return [np.array(rows, np.int64) for rows in batches]
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+
+    @property
+    def nrows(self) -> int:
+        """Number of rows."""
+        return self.planner.nrows
+
+    def __len__(self) -> int:
+        """Number of batches of the epoch planned last; before the first, of one in the order of the rows."""
+        return len(self.planner)
+
+    def batches(self, plan: EpochPlan) -> Generator[Batch]:
+        """Make the batches of a plan one by one, from the first that was not given out yet.
+
+        Args:
+            plan: it counts them.
+
+        Returns:
+            The batches, on the host.
+        """
+        raise NotImplementedError
+
+    def epoch(self) -> Generator[Batch]:
+        """Make the batches of an epoch in the order of the rows.
+
+        Returns:
+            The batches.
+        """
+        return self.batches(self.planner.plan())
+
+    def name_of(self, row: int) -> str:
+        """Name a row in errors.
+
+        Args:
+            row: its index in the data.
+
+        Returns:
+            Such as "row 3".
+        """
+        return f"row {row}"
+
+    def warn_of_empty_rows(self) -> None:
+        """Warn, with their number and the index of the first, when rows of the input have no steps."""
 
 
-class Table:
+class Table(Planned):
     """Rows that are all at hand.
 
     Args:
@@ -316,11 +328,6 @@ class Table:
         ragged_rank: says how many axes after the first vary in the list of an input, by its number or name.
         steps: batches of an epoch; None for all.
         length_grouping: batches among whose rows those of like lengths are put together; 0 for none.
-
-    Attributes:
-        most_rows: rows of the largest batch in all epochs that were planned so far; 0 before the first.
-        goes_on: whether an epoch of some steps begins where the last one ended, and when the rows are used up with the
-            first ones again; else each has the first batches, as many as there are.
 
     Raises:
         DataError: when counts differ, or there are no rows, or a row is longer than max_tokens.
@@ -356,53 +363,22 @@ class Table:
                     fix="one target (and one weight) for each sequence; a tuple of the inputs of a subclassed model",
                 )
             )
-        self.nrows: int = next(iter(counts.values()))
-        if not self.nrows:
+        nrows = next(iter(counts.values()))
+        if not nrows:
             raise DataError(
                 explain("the data", expected="at least one row", got="none", fix="check how the data were read")
             )
-        if batch_size < 1:
-            raise DataError(
-                explain("batch_size", expected="a number from 1 on", got=str(batch_size), fix="batch_size=32")
-            )
-        self.batch_size = batch_size
-        self.max_tokens = max_tokens
-        self.steps = steps
-        self.most_rows = 0
-        self.goes_on = False
-        self._coming: list[Int] = []
         self._columns = columns
-        self.length_grouping = length_grouping
-        self._lengths = np.zeros(0, np.int64)
-        if max_tokens is not None or length_grouping:
-            self._lengths = self._lengths_within(max_tokens)
-        self._planned: int | None = None
-
-    def _lengths_within(self, max_tokens: int | None) -> Int:
-        """(B,) steps of each row, all of which fit into a batch."""
-        counts = [part.lengths() for part in self._ragged().values()]
-        if not counts:
-            raise ArgumentError(
-                explain(
-                    "length_grouping" if max_tokens is None else "max_tokens",
-                    expected="an input of rows of unequal length: lists, a Ragged, or a padded array in front of "
-                    "Masking or Embedding(mask_zero=True)",
-                    got="arrays, whose rows are all equally long",
-                    fix="batch_size=32",
-                )
+        super().__init__(
+            Planner(
+                nrows,
+                _lengths_of(self._ragged()),
+                batch_size=batch_size,
+                max_tokens=max_tokens,
+                steps=steps,
+                length_grouping=length_grouping,
             )
-        lengths: Int = np.max(counts, axis=0)
-        longest = int(lengths.argmax())
-        if max_tokens is not None and lengths[longest] > max_tokens:
-            raise DataError(
-                explain(
-                    f"max_tokens={max_tokens}",
-                    expected="rows of at most as many steps",
-                    got=f"row {longest} with {lengths[longest]} steps",
-                    fix=f"max_tokens={lengths[longest]} or more, or cut the row: [row[:{max_tokens}] for row in x]",
-                )
-            )
-        return lengths
+        )
 
     def _ragged(self) -> dict[str, RaggedColumn | PaddedColumn]:
         """The inputs that have rows of unequal length, by name."""
@@ -411,14 +387,6 @@ class Table:
             for name, part in self._columns.items()
             if name.startswith("x") and isinstance(part, RaggedColumn | PaddedColumn)
         }
-
-    def __len__(self) -> int:
-        """Number of batches of the epoch planned last; before the first, of one in the order of the rows."""
-        if self._planned is not None:
-            return self._planned
-        if self.goes_on and self.steps is not None:
-            return self.steps
-        return len(self._in_order)
 
     def warn_of_empty_rows(self) -> None:
         """Warn, with their number and the index of the first, when rows of the input have no steps."""
@@ -444,84 +412,20 @@ class Table:
         x, y, weight = (
             _in_each(tree, lambda _, part: part.take(rows)) for tree in (self.inputs, self.targets, self.weights)
         )
-        room = None if self.max_tokens is None or not self.most_rows else (self.most_rows, self.max_tokens)
-        return Batch(x, y, weight, rows, room)
+        return Batch(x, y, weight, rows, self.planner.room)
 
-    @cached_property
-    def _in_order(self) -> list[Int]:
-        """The rows of each batch when their order is kept; a few batches have those rows that they have ungrouped."""
-        order = np.arange(self.nrows)
-        if self.steps is not None and not self.goes_on:
-            order = np.concatenate(self._cut(order, 1)[: self.steps])
-        return self._deal(order, 1)
-
-    def _deal(self, order: Int, waiting: int, shuffle: np.random.Generator | None = None) -> list[Int]:
-        """The rows of each batch; with `length_grouping`, shuffle draws the order of the batches."""
-        if self.length_grouping:
-            return self._grouped(order, shuffle)
-        return self._cut(order, waiting)
-
-    def _cut(self, order: Int, waiting: int) -> list[Int]:
-        if self.max_tokens is not None:
-            return packed(self._lengths, self.max_tokens, order, waiting)
-        return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
-
-    def _grouped(self, order: Int, shuffle: np.random.Generator | None) -> list[Int]:
-        """Rows of like lengths together: each window of so many batches is sorted by length, then dealt."""
-        each = self.batch_size
-        if self.max_tokens is not None:
-            each = max(int(self.max_tokens // max(self._lengths.mean(), 1)), 1)
-        batches: list[Int] = []
-        for at in range(0, len(order), self.length_grouping * each):
-            window = order[at : at + self.length_grouping * each]
-            window = window[np.argsort(self._lengths[window], kind="stable")]
-            made = self._cut(window, 1)
-            batches += made if shuffle is None else [made[number] for number in shuffle.permutation(len(made))]
-        return batches
-
-    def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Plan the batches of one epoch at once, and make them one by one.
+    def batches(self, plan: EpochPlan) -> Generator[Batch]:
+        """Make the batches of a plan one by one.
 
         Args:
-            shuffle: draws the order; None keeps it.
+            plan: it counts them.
 
-        Returns:
-            The batches.
+        Yields:
+            The batches, on the host.
         """
-        batches = self._some(shuffle)
-        self._planned = len(batches)
-        self.most_rows = max(self.most_rows, *map(len, batches))
-        return map(self.batch, batches)
-
-    def _some(self, shuffle: np.random.Generator | None) -> list[Int]:
-        """The rows of each batch of an epoch."""
-
-        def dealt() -> list[Int]:
-            if shuffle is None:
-                return self._in_order
-            return self._deal(shuffle.permutation(self.nrows), WAITING, shuffle)
-
-        if self.steps is None or (shuffle is None and not self.goes_on):
-            return dealt()
-        if not self.goes_on:
-            return dealt()[: self.steps]
-        coming = self._coming
-        while len(coming) < self.steps:
-            coming = coming + dealt()
-        self._coming = coming[self.steps :]
-        return coming[: self.steps]
-
-    def deal(self, batch_size: int | None, steps: int | None) -> None:
-        """Have batches of another size, and another number of them in an epoch.
-
-        Args:
-            batch_size: rows of a batch; None for those, or the steps, of before.
-            steps: batches of an epoch; None for all.
-        """
-        if batch_size is not None:
-            self.batch_size, self.max_tokens = batch_size, None
-        self.steps = steps
-        self.__dict__.pop("_in_order", None)
+        for rows in plan[plan.done :]:
+            plan.done += 1
+            yield self.batch(rows)
 
     def hollow(self) -> Table:
         """The same rows without the features of their steps: enough to see how long they are.
@@ -558,13 +462,10 @@ class Table:
         return self._part(np.arange(at)), self._part(np.arange(at, self.nrows))
 
     def _part(self, rows: Int) -> Table:
-        part = object.__new__(Table)
+        part = copy.copy(self)
         picked = {name: _cut(col, rows) for name, col in self._columns.items()}
-        part.__dict__.update(self.__dict__)
-        part.__dict__.pop("_in_order", None)
         part._columns = picked
-        part.nrows = len(rows)
-        part._lengths = self._lengths[rows] if len(self._lengths) else self._lengths
+        part.planner = self.planner.part(rows, _lengths_of(part._ragged()))
         part.inputs = _in_each(self.inputs, lambda at, _: picked[f"x{at}"])
         part.targets = _in_each(self.targets, lambda at, _: picked[f"y{at}"])
         part.weights = _in_each(self.weights, lambda at, _: picked[f"sample_weight{at}"])
@@ -602,6 +503,12 @@ def _named(what: str, tree: Any) -> dict[str, Column]:
     found: dict[str, Column] = {}
     _in_each(tree, lambda at, part: found.setdefault(f"{what}{at}", part))
     return found
+
+
+def _lengths_of(columns: dict[str, RaggedColumn | PaddedColumn]) -> Callable[[], Int] | None:
+    """What gives (B,) steps of each row, of several columns the most; None where no column has rows."""
+    parts = list(columns.values())
+    return (lambda: np.max([part.lengths() for part in parts], axis=0)) if parts else None
 
 
 def _hollow(col: Column) -> Column:
@@ -657,11 +564,12 @@ class Stream:
     def warn_of_empty_rows(self) -> None:
         """Nothing is known of rows to come."""
 
-    def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Give the batches of one epoch.
+    def name_of(self, row: int) -> str:
+        """As of rows that are all at hand."""
+        return f"row {row}"
 
-        Args:
-            shuffle: not used: who makes the batches orders them.
+    def epoch(self) -> Generator[Batch]:
+        """Give the batches of one epoch, in the order in which they come.
 
         Yields:
             The batches.
@@ -716,7 +624,7 @@ class Stream:
         return table.batch(np.arange(table.nrows))._replace(rows=None)
 
 
-Source = Table | Stream
+Source = Planned | Stream
 
 
 def yields_batches(x: Any) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ import numpy as np
 from padless import batching, losses, optimizers, warming
 from padless import random as _random
 from padless.backends.base import Array, Program
-from padless.batching import Batch, Source, Table
+from padless.batching import Batch, Planned, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
+from padless.data.plan import EpochPlan
 from padless.errors import (
     ArgumentError,
     BackendError,
@@ -60,6 +61,9 @@ class Trainer(Layer):
         self._totals: dict[str, Any] = {}
         self._extra = np.zeros(2)
         self._seed = 0
+        self.plan: EpochPlan | None = None
+        self._place: dict[str, int] = {}
+        self._resumed: dict[str, int] | None = None
         self._class_weight: dict[int, float] | None = None
         self._programs: dict[str, tuple[Any, Program]] = {}
         self._constraints: dict[str, Callable[[Array], Array]] = {}
@@ -67,11 +71,11 @@ class Trainer(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, or a model in another process, makes its own.
-        return {name: value for name, value in self.__dict__.items() if name not in ("_programs", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_programs", "_lock", "plan")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__dict__.update(_programs={}, _lock=threading.RLock())
+        self.__dict__.update(_programs={}, _lock=threading.RLock(), plan=None)
 
     # ---- compile
 
@@ -535,15 +539,14 @@ class Trainer(Layer):
             )
         elif validation_split:
             source, held_out = _split(source, validation_split)
-            held_out.deal(validation_batch_size, validation_steps)
-        if isinstance(source, Table):
-            source.goes_on = True
+            held_out.planner.change(validation_batch_size, validation_steps)
+        if isinstance(source, Planned):
+            source.planner.goes_on = True
             if shuffle or length_grouping:
                 self._refuse_shuffling(length_grouping)
         source.warn_of_empty_rows()
-        self._seed = _random.next_seed()
+        self._place = {"seed": _random.next_seed(), "epoch": initial_epoch, "batch": 0}
         self._class_weight = class_weight
-        shuffling = warming.order_of(self._seed) if shuffle else None
         history = self.history = History()
         told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
         self.stop_training = False
@@ -552,8 +555,8 @@ class Trainer(Layer):
         with _interruptible() as interrupted:
             told.tell("on_train_begin", {})
             try:
-                for epoch in range(initial_epoch, epochs):
-                    logs = self._epoch(epoch, source, shuffling, told, interrupted)
+                for epoch in range(self._start(), epochs):
+                    logs = self._epoch(epoch, source, shuffle, told, interrupted)
                     if held_out is not None and not interrupted() and _validates(epoch, validation_freq):
                         with carrying(self, {}):  # other rows: they begin anew, and training goes on where it was
                             validation = self._evaluate(held_out, told)
@@ -583,20 +586,62 @@ class Trainer(Layer):
                 )
             )
 
+    @property
+    def data_state(self) -> dict[str, int]:
+        """Where `fit` is, or was left: seed, epoch, and how many of its batches were trained on.
+
+        Set it, before `fit` or in `on_train_begin`, and the same `fit` goes on there: with the rows that are left of
+        that epoch in the order in which they would have come, and epochs after it as they would have been. Weights and
+        optimizer are saved and loaded apart from it.
+        """
+        return dict(self._place if self._resumed is None else self._resumed)
+
+    @data_state.setter
+    def data_state(self, state: dict[str, int]) -> None:
+        if not isinstance(state, dict) or set(state) != {"seed", "epoch", "batch"}:
+            raise ArgumentError(
+                explain("data_state", expected="seed, epoch and batch", got=repr(state), fix="state = model.data_state")
+            )
+        self._resumed = {name: int(number) for name, number in state.items()}
+
+    def _start(self) -> int:
+        """The epoch to begin with, with its seed, once callbacks had their say."""
+        if self._resumed is not None:
+            self._place, self._resumed = self._resumed, None
+        self._seed = self._place["seed"]
+        return self._place["epoch"]
+
+    def _batches_of(self, source: Source, shuffle: bool) -> Generator[Batch]:
+        """What is left of the epoch at hand."""
+        place = self._place
+        if isinstance(source, Planned):
+            self.plan = source.planner.plan(place["epoch"], place["seed"] if shuffle else None, place["batch"])
+            return source.batches(self.plan)
+        self.plan = None
+        batches = source.epoch()
+        for _ in range(place["batch"]):
+            next(batches, None)
+        return batches
+
     def _epoch(
-        self, epoch: int, source: Source, shuffling: Any, told: CallbackList, interrupted: Callable[[], bool]
+        self, epoch: int, source: Source, shuffle: bool, told: CallbackList, interrupted: Callable[[], bool]
     ) -> Logs:
         self.reset_metrics()
-        batches = source.epoch(shuffling)
+        place = self._place
+        batches = self._batches_of(source, shuffle)
         told.expect(len(source) or None)
         told.tell("on_epoch_begin", epoch, {})
-        for at, batch in enumerate(batches):
-            told.tell("on_train_batch_begin", at, {})
-            with _rows_of_the_data(batch):
-                self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
-            told.tell("on_train_batch_end", at, self._logs())
-            if interrupted() or self.stop_training:
-                break
+        with contextlib.closing(batches):  # at once, whatever happens: files are read ahead on a thread
+            for at, batch in enumerate(batches, place["batch"]):
+                told.tell("on_train_batch_begin", at, {})
+                with _rows_of_the_data(batch, source):
+                    self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
+                place["batch"] = at + 1
+                told.tell("on_train_batch_end", at, self._logs())
+                if interrupted() or self.stop_training:
+                    break
+            else:
+                place.update(epoch=epoch + 1, batch=0)
         return self._logs()
 
     def _weighted(self, batch: Batch) -> Batch:
@@ -824,11 +869,12 @@ class Trainer(Layer):
     def _evaluate(self, source: Source, told: CallbackList) -> Logs:
         self.reset_metrics()
         told.tell("on_test_begin", {})
-        for at, batch in enumerate(source.epoch()):
-            told.tell("on_test_batch_begin", at, {})
-            with _rows_of_the_data(batch):
-                self._test_on(batch)
-            told.tell("on_test_batch_end", at, self._logs())
+        with contextlib.closing(source.epoch()) as batches:
+            for at, batch in enumerate(batches):
+                told.tell("on_test_batch_begin", at, {})
+                with _rows_of_the_data(batch, source):
+                    self._test_on(batch)
+                told.tell("on_test_batch_end", at, self._logs())
         logs = self._logs()
         told.tell("on_test_end", logs)
         return logs
@@ -871,14 +917,15 @@ class Trainer(Layer):
             told = self._callback_list(list(callbacks or ()), 1, 1, len(source) or None)
         told.tell("on_predict_begin", {})
         parts, order = [], []
-        for at, batch in enumerate(source.epoch()):
-            told.tell("on_predict_batch_begin", at, {})
-            with _rows_of_the_data(batch):
-                parts.append(self._predict_on(batch))
-            if batch.rows is not None and length_grouping:
-                order.append(batch.rows)
-            self.last_batch_steps = batch.nsteps
-            told.tell("on_predict_batch_end", at, {})
+        with contextlib.closing(source.epoch()) as batches:
+            for at, batch in enumerate(batches):
+                told.tell("on_predict_batch_begin", at, {})
+                with _rows_of_the_data(batch, source):
+                    parts.append(self._predict_on(batch))
+                if batch.rows is not None and length_grouping:
+                    order.append(batch.rows)
+                self.last_batch_steps = batch.nsteps
+                told.tell("on_predict_batch_end", at, {})
         told.tell("on_predict_end", {})
         made = _joined(parts)
         if order:
@@ -1000,14 +1047,15 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def _rows_of_the_data(batch: Batch) -> Iterator[None]:
+def _rows_of_the_data(batch: Batch, source: Source) -> Iterator[None]:
     """Name a wrong row by its index in the data, not in the batch."""
     try:
         yield
     except RowError as wrong:
         if batch.rows is None:
             raise
-        raise wrong.renamed(int(batch.rows[wrong.row])) from None
+        row = int(batch.rows[wrong.row])
+        raise wrong.renamed(row, source.name_of(row)) from None
 
 
 def _split(source: Source, share: float) -> tuple[Table, Table]:
@@ -1017,8 +1065,8 @@ def _split(source: Source, share: float) -> tuple[Table, Table]:
             explain(
                 "validation_split",
                 expected="data that are all at hand",
-                got="a generator",
-                fix="validation_data=(x, y)",
+                got="rows in files" if isinstance(source, Planned) else "a generator",
+                fix="validation_data=: (x, y), or ParquetRows of files of their own",
             )
         )
     return source.split(share)
@@ -1030,7 +1078,7 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 
 _BOOKKEEPING = frozenset(
     "built compiled history iterations last_batch_steps stop_training "
-    "_class_weight _first_spec _heads _learning_rate _seed _totals".split()
+    "_class_weight _first_spec _heads _learning_rate _place _resumed _seed _totals plan".split()
 )
 """Attributes that change while a model trains and that no step reads."""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from padless.data.packing import Bucket, Packs, bucket_by_length, pack_sequences
+from padless.data.plan import EpochPlan, plan_epoch
 from padless.data.windows import TimeseriesGenerator, Windows, timeseries_dataset_from_array
 
 __all__ = [
     "Bucket",
+    "EpochPlan",
     "Packs",
     "TimeseriesGenerator",
     "Windows",
     "bucket_by_length",
     "pack_sequences",
+    "plan_epoch",
     "timeseries_dataset_from_array",
 ]
