@@ -282,52 +282,30 @@ class Ragged(Operators):
         return cls(np.concatenate(flat) if flat else np.zeros(0, bool), pairs)
 
     @classmethod
-    def from_arrow(cls, column: pyarrow.Array | pyarrow.ChunkedArray) -> Ragged:
-        """Make a ragged value of an Arrow list column, without a copy where Arrow allows it.
+    def from_arrow(cls, column: Any) -> Ragged:
+        """Make a ragged value of an Arrow list column; the steps are not copied, bools and several chunks excepted.
 
         Args:
-            column: list or large_list of numbers, of fixed-size lists of numbers, or of lists again.
+            column: a pyarrow Array or ChunkedArray of list, large_list, list_view, large_list_view or fixed_size_list.
+                They hold numbers, bools or texts; fixed-size lists of these, which are features; or lists again, which
+                make rows within rows. Slices, dictionaries and runs are fine.
 
         Returns:
-            The value, NumPy.
+            The value, NumPy, in the dtype of the column. It reads Arrow's memory, which nobody may write.
 
         Raises:
-            DataError: when rows or steps are null, or the column is no list.
-        """
-        import pyarrow as pa
+            DataError: when a row or a step is null, or the column is no list; it names the first row.
+            DTypeError: when the lists hold anything else, such as dates; it says what to write.
 
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
-            raise DataError(
-                explain(
-                    "from_arrow",
-                    expected="a column of lists",
-                    got=str(column.type),
-                    fix="cast it to pa.large_list(...)",
-                )
-            )
-        flat = column.flatten()
-        if column.null_count or flat.null_count:
-            raise DataError(
-                explain(
-                    "from_arrow",
-                    expected="no nulls",
-                    got=f"{column.null_count} null rows and {flat.null_count} null steps",
-                    fix="drop or fill them first: column.drop_null(), pc.fill_null(column, ...)",
-                )
-            )
-        offsets = column.offsets.to_numpy()
-        if pa.types.is_list(flat.type) or pa.types.is_large_list(flat.type):
-            return cls(cls.from_arrow(flat), RowPartition(offsets - offsets[0]))
-        width: tuple[int, ...] = ()
-        while pa.types.is_fixed_size_list(flat.type):
-            width = (*width, flat.type.list_size)
-            flat = flat.flatten()
-        values = (
-            flat.to_numpy(zero_copy_only=False).reshape((-1, *width)) if width else flat.to_numpy(zero_copy_only=False)
-        )
-        return cls(values, RowPartition(offsets - offsets[0]))
+        Example:
+            >>> import pyarrow as pa
+            >>> x = Ragged.from_arrow(pa.array([[1, 2], [], [3]]))
+            >>> x.shape, x.values.tolist()
+            ((3, None), [1, 2, 3])
+        """
+        from padless.data.arrow import rows_of
+
+        return rows_of(column)
 
     @classmethod
     def from_nested(cls, x: Any) -> Ragged:
@@ -569,6 +547,24 @@ class Ragged(Operators):
             flat = backends.of(self.values).to_host(self.values).tolist()
         splits = self.rows.row_splits.tolist()
         return [flat[a:b] for a, b in itertools.pairwise(splits)]
+
+    def to_arrow(self) -> pyarrow.Array:
+        """Make an Arrow column of the rows, for Parquet, polars, pandas or HF datasets.
+
+        Returns:
+            large_list of numbers, of fixed-size lists where steps have features, of large_list for rows within rows.
+            Values on the host are not copied, bools excepted. The places of masked steps are not written.
+
+        Raises:
+            MaskError: for pairs of steps.
+
+        Example:
+            >>> str(Ragged.from_list([[1, 2], []]).to_arrow().type)
+            'large_list<item: int64>'
+        """
+        from padless.data.arrow import arrow_of
+
+        return arrow_of(self)
 
     def numpy(self) -> Ragged:
         """Make the same value with NumPy values.
