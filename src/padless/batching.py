@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from padless import backends
+from padless.data.parquet import ParquetRows
 from padless.data.plan import EpochPlan, Planner
 from padless.errors import ArgumentError, DataError, DTypeError, explain
 from padless.forms import as_texts, narrowed
@@ -474,11 +475,19 @@ class Table(Planned):
 
 def _in_each(tree: Any, function: Callable[[str, Any], Any]) -> Any:
     """Call function(place, column) for one column, or each of a tuple or dict of them."""
-    return _with_keys(tree, lambda key, part: function("" if key is None else f"[{key!r}]", part))
+    return with_keys(tree, lambda key, part: function("" if key is None else f"[{key!r}]", part))
 
 
-def _with_keys(tree: Any, function: Callable[[int | str | None, Any], Any]) -> Any:
-    """The same with the number or name of each; None for the only one."""
+def with_keys(tree: Any, function: Callable[[int | str | None, Any], Any]) -> Any:
+    """Call a function for one thing, or for each of a tuple or dict of them.
+
+    Args:
+        tree: the things, or None.
+        function: function(key, thing), the key being the number or the name; None for the only one.
+
+    Returns:
+        What it returned, in the same form.
+    """
     if tree is None:
         return None
     if isinstance(tree, tuple):
@@ -495,7 +504,7 @@ def _columns(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank:
         rank = None if ragged_rank is None else ragged_rank(0 if key is None else key)
         return column(what if key is None else f"{what}[{key!r}]", part, mask_maker, rank)
 
-    return _with_keys(data, made)
+    return with_keys(data, made)
 
 
 def _named(what: str, tree: Any) -> dict[str, Column]:
@@ -682,6 +691,21 @@ def source_of(
         _check_length_grouping(length_grouping)
     if several and isinstance(x, list):
         x = tuple(x)
+    if isinstance(x, ParquetRows):
+        _refuse_beside("ParquetRows", "ParquetRows(path, x=..., y=..., weight=...)", y, weight)
+        y, weight = (x.y, x.weight) if named is None else named(x.y, x.weight)
+        from padless.data.streaming import RowGroups
+
+        return RowGroups(
+            x,
+            mask_maker,
+            y,
+            weight,
+            batch_size=32 if batch_size is None else batch_size,
+            max_tokens=max_tokens,
+            steps=steps,
+            length_grouping=length_grouping or 0,
+        )
     if not yields_batches(x):
         if named is not None:
             y, weight = named(y, weight)
@@ -696,16 +720,14 @@ def source_of(
                 fix="yield batches of the size that you want, or give lists or a Ragged",
             )
         )
-    if y is not None or weight is not None:
-        raise DataError(
-            explain(
-                "fit",
-                expected="targets inside the batches of a generator",
-                got="y= or sample_weight= beside it",
-                fix="yield x, y",
-            )
-        )
+    _refuse_beside("a generator", "yield x, y", y, weight)
     return Stream(x, steps, mask_maker, ragged_rank, named)
+
+
+def _refuse_beside(source: str, fix: str, y: Any, weight: Any) -> None:
+    if y is not None or weight is not None:
+        got = "y= or sample_weight= beside it"
+        raise DataError(explain("fit", expected=f"targets inside the batches of {source}", got=got, fix=fix))
 
 
 def _check_length_grouping(length_grouping: Any) -> None:

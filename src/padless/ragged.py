@@ -22,7 +22,7 @@ import optree
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError, explain
 from padless.operators import OPERATORS, Operators, sign_of_ufunc, torch_operator
-from padless.rows import PairRows, RowPartition, naming_outer_rows, require_same_steps
+from padless.rows import PairRows, RowPartition, naming_outer_rows, require_same_steps, rows_end_to_end
 
 if TYPE_CHECKING:
     import awkward
@@ -772,6 +772,26 @@ def _from_rows_within(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLi
             )
     inner = cls.from_list([inner for row in rows for inner in row], dtype, ragged_rank=rank - 1)
     return cls(inner, RowPartition.from_lengths(np.array([len(row) for row in rows], np.int64)))
+
+
+def end_to_end(parts: Sequence[Any]) -> Any:
+    """Put the rows of several values one after the other.
+
+    Args:
+        parts: values (B, None, ...) with NumPy values, rows within rows and pairs of steps too; or arrays (B, ...).
+
+    Returns:
+        The value, or the array.
+
+    Example:
+        >>> end_to_end([Ragged.from_list([[1, 2], []]), Ragged.from_list([[7]])]).to_list()
+        [[1, 2], [], [7]]
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if not isinstance(parts[0], Ragged):
+        return np.concatenate(parts)
+    return Ragged(end_to_end([part.values for part in parts]), rows_end_to_end([part.rows for part in parts]))
 
 
 def require_same_rows(where: str, one: Ragged, other: Ragged) -> None:

@@ -31,8 +31,7 @@ from padless.forms import AS_LIST, Form
 from padless.layer import Layer, calling, carried, carry, carrying, substituted
 from padless.metrics import Metric
 from padless.outputs import Heads
-from padless.ragged import Ragged
-from padless.rows import PairRows, RowPartition
+from padless.ragged import Ragged, end_to_end
 from padless.targets import aligned
 
 _STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "make_train_function")
@@ -1153,9 +1152,7 @@ def _joined(parts: list[Any]) -> Any:
         return type(first)(_joined([part[at] for part in parts]) for at in range(len(first)))
     if isinstance(first, dict):
         return {key: _joined([part[key] for part in parts]) for key in first}
-    if not isinstance(first, Ragged):
-        return np.concatenate(parts)
-    return Ragged(_joined([part.values for part in parts]), _joined_rows([part.rows for part in parts]))
+    return end_to_end(parts)
 
 
 def _picked(made: Any, rows: Any) -> Any:
@@ -1165,19 +1162,6 @@ def _picked(made: Any, rows: Any) -> Any:
     if isinstance(made, dict):
         return {key: _picked(part, rows) for key, part in made.items()}
     return made[rows]
-
-
-def _joined_rows(parts: list[RowPartition]) -> RowPartition:
-    pairs = [part for part in parts if isinstance(part, PairRows)]
-    if pairs:
-        return PairRows(_joined_rows([part.queries for part in pairs]), _joined_rows([part.keys for part in pairs]))
-    lengths = np.concatenate([part.row_lengths for part in parts])
-    return RowPartition(
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
-        positions=np.concatenate([part.positions for part in parts]),
-        starts=np.concatenate([part.starts for part in parts]),
-        length=max(part.padded_length for part in parts) if all(part.came_padded for part in parts) else None,
-    )
 
 
 def _form_of(x: Any, *, several: bool) -> Form:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from padless.data.packing import Bucket, Packs, bucket_by_length, pack_sequences
+from padless.data.parquet import ParquetRows
 from padless.data.plan import EpochPlan, plan_epoch
 from padless.data.windows import TimeseriesGenerator, Windows, timeseries_dataset_from_array
 
@@ -10,6 +11,7 @@ __all__ = [
     "Bucket",
     "EpochPlan",
     "Packs",
+    "ParquetRows",
     "TimeseriesGenerator",
     "Windows",
     "bucket_by_length",
