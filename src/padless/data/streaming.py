@@ -63,11 +63,8 @@ class RowGroups(Planned):
     ) -> None:
         self.rows = rows
         self.mask_maker = mask_maker
-        self.names: tuple[Any, Any, Any] = (
-            tuple(rows.x) if isinstance(rows.x, list | tuple) else rows.x,
-            rows.y if targets is None else targets,
-            rows.weight if weights is None else weights,
-        )
+        names = rows.x, rows.y if targets is None else targets, rows.weight if weights is None else weights
+        self.names = [tuple(part) if isinstance(part, list) else part for part in names]
         self._warns = False
         lengths = (lambda: rows.lengths) if rows.sequences else None
         super().__init__(
