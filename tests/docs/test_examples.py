@@ -61,6 +61,12 @@ def run(script: str, *arguments: str | Path, folder: Path) -> subprocess.Complet
             ["convolutions on the sequence", "padded left, against each alone"],
         ),
         (
+            "larger_than_memory.py",
+            ["--megabytes=30", "--epochs=1"],
+            ["torch", "pyarrow"],
+            ["of them padding", "Stopped at {'seed'", "of 1000 held-out rows right"],
+        ),
+        (
             "transliteration.py",
             ["--data", DATA / "transliteration.csv", "--epochs=1", "--sentences=60"],
             ["torch"],
