@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -29,7 +27,7 @@ class Row(NamedTuple):
     """One line of the table.
 
     Attributes:
-        question: "layer", "model", "one row" or "import".
+        question: "layer", "model" or "one row".
         what: which layer, or which call of which model.
         call: seconds of the call, median.
         bare: seconds of the framework's operations alone; None where there is no such thing.
@@ -337,25 +335,13 @@ def of_one_row(turns: int, calls: int) -> Iterator[Row]:
         yield Row("one row", f"{name}, stream, predict", *together([answered], turns))
 
 
-def of_import(turns: int) -> Iterator[Row]:
-    """`import padless` in a new process, beyond what starting Python and importing NumPy take."""
-    code = "import time, numpy; t = time.perf_counter(); import padless; print(time.perf_counter() - t)"
-
-    def once() -> float:
-        return float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-
-    yield Row("import", "import padless", statistics.median(once() for _ in range(turns)))
-
-
-def measure(
-    turns: int = 7, calls: int = 200, questions: tuple[str, ...] = ("layer", "model", "row", "import")
-) -> list[Row]:
+def measure(turns: int = 7, calls: int = 200, questions: tuple[str, ...] = ("layer", "model", "row")) -> list[Row]:
     """Measure on torch.
 
     Args:
         turns: of which the median counts.
         calls: of each turn.
-        questions: which of "layer", "model", "row" and "import".
+        questions: which of "layer", "model" and "row".
 
     Returns:
         The lines of the table.
@@ -367,8 +353,6 @@ def measure(
         found += of_models(turns, calls)
     if "row" in questions:
         found += of_one_row(turns, max(calls // 20, 2))
-    if "import" in questions:
-        found += of_import(turns)
     return found
 
 
@@ -377,7 +361,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--calls", type=int, default=200)
-    parser.add_argument("--only", nargs="+", default=["layer", "model", "row", "import"])
+    parser.add_argument("--only", nargs="+", default=["layer", "model", "row"])
     parser.add_argument("--quick", action="store_true", help="one turn of few calls: only to see whether it works")
     said = parser.parse_args()
     turns, calls = (1, 8) if said.quick else (said.turns, said.calls)

@@ -6,12 +6,12 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from benchmarks.host_overhead import of_layers, timed
 from benchmarks.tables import Table, spread
 from benchmarks.targets import IMPORT, OVERHEAD, PADDING, verdict
 
@@ -35,53 +35,20 @@ def imports(turns: int) -> list[Table]:
     return [Table("import, seconds in a new process", ["module", "seconds"], rows, [note])]
 
 
-def _tiny(calls: dict[str, Callable[[], Any]], turns: int, repeats: int = 200) -> dict[str, list[float]]:
-    """Microseconds of each call, taking turns."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(turns + 1):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            for _ in range(repeats):
-                call()
-            if turn:
-                found[name].append((time.perf_counter() - start) / repeats * 1e6)
-    return found
-
-
 def overhead(turns: int) -> list[Table]:
-    """A layer on four rows of three steps, beside the same arithmetic in bare torch, without gradients."""
+    """Layers on fourteen steps, beside the same arithmetic in bare torch, without gradients; one thread."""
     import torch
 
     import padless
-    from padless import layers
 
     padless.set_backend("torch")
     torch.set_num_threads(1)
-    x = padless.Ragged.from_lengths(torch.ones(12, 8), [3] * 4)
-    flat = torch.ones(12, 8)
-    weight, bias, kernel = torch.ones(8, 8), torch.ones(8), torch.ones(8, 8, 3)
-    pairs: dict[str, tuple[Any, Callable[[], Any]]] = {
-        "Dense": (layers.Dense(8), lambda: torch.addmm(bias, flat, weight)),
-        "Activation relu": (layers.Activation("relu"), lambda: torch.relu(flat)),
-        "LayerNormalization": (layers.LayerNormalization(), lambda: torch.layer_norm(flat, (8,), bias, bias)),
-        "Conv1D": (
-            layers.Conv1D(8, 3, padding="same"),
-            lambda: torch.conv1d(flat.view(4, 3, 8).transpose(1, 2), kernel, bias, padding=1),
-        ),
-        "GlobalMaxPooling1D": (layers.GlobalMaxPooling1D(), lambda: flat.view(4, 3, 8).amax(1)),
-        "GlobalAveragePooling1D": (layers.GlobalAveragePooling1D(), lambda: flat.view(4, 3, 8).mean(1)),
-    }
-    rows, most = [], 0.0
-    with torch.inference_mode():
-        for name, (layer, bare) in pairs.items():
-            layer(x)
-            found = _tiny({"layer": lambda layer=layer: layer(x), "bare": bare}, turns)
-            extra = statistics.median(found["layer"]) - statistics.median(found["bare"])
-            most = max(most, extra)
-            rows.append([name, spread(found["layer"], ".1f"), spread(found["bare"], ".1f"), f"{extra:.1f}"])
-    said = verdict(most, *OVERHEAD)
-    note = f"The dearest call should cost {OVERHEAD[0]} us beyond the kernel, at best {OVERHEAD[1]}: {said}."
-    head = ["layer", "us a call", "us of bare torch", "difference"]
+    found = [row for row in of_layers(turns, 200) if row.bare is not None and row.ours is not None]
+    rows = [[row.what, *(f"{1e6 * seconds:.1f}" for seconds in (row.call, row.bare, row.ours))] for row in found]
+    dearest = max(found, key=lambda row: row.ours)
+    said = verdict(1e6 * dearest.ours, *OVERHEAD)
+    note = f"{dearest.what} should cost {OVERHEAD[0]} us a layer beyond the kernel, at best {OVERHEAD[1]}: {said}."
+    head = ["layer", "us a call", "us of bare torch", "difference, a layer"]
     return [Table("host time of a layer call, 1 thread, microseconds", head, rows, [note])]
 
 
@@ -116,7 +83,12 @@ def padding(turns: int) -> list[Table]:
             "padless": lambda given=given: pad_sequences(given, 1_024),
             "limit": lambda wanted=wanted: np.copyto(np.zeros(wanted.shape, wanted.dtype), wanted),
         }
-        found = {who: [us / 1e3 for us in times] for who, times in _tiny(calls, turns, 1).items()}
+        found: dict[str, list[float]] = {who: [] for who in calls}
+        for turn in range(turns + 1):
+            for who, call in calls.items():
+                milliseconds = 1e3 * timed(call, 1)
+                if turn:  # the first fills the caches
+                    found[who].append(milliseconds)
         middle = {who: statistics.median(times) for who, times in found.items()}
         reach, aim = PADDING[name.split()[0].strip(":")]
         ratio = middle["Keras"] / middle["padless"]

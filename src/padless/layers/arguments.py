@@ -149,6 +149,48 @@ def word(place: str, name: str, value: Any, known: Sequence[str]) -> str:
     )
 
 
+def refuse_sparse(place: str, sparse: bool) -> None:
+    """Refuse Keras's sparse tensors.
+
+    Args:
+        place: the layer, for the error.
+        sparse: what was given.
+
+    Raises:
+        NotThereYetError: when it is true.
+    """
+    if sparse:
+        fix = "sparse=False; rows of numbers, output_mode='int', hold nothing but what is there"
+        raise NotThereYetError(explain(place, expected="dense arrays", got="sparse=True", fix=fix))
+
+
+def two_numbers(place: str, name: str, value: Any) -> tuple[int, int] | None:
+    """Require a whole number, which counts for both, or two.
+
+    Args:
+        place: the layer, for the error.
+        name: of the argument.
+        value: what was given; or None.
+
+    Returns:
+        The numbers; or None.
+
+    Raises:
+        ArgumentError: when it is anything else.
+
+    Example:
+        >>> two_numbers("layer 'hashing'", "salt", 133)
+        (133, 133)
+    """
+    if value is None:
+        return None
+    made = (value, value) if isinstance(value, int) else tuple(value)
+    if len(made) != 2:
+        expected, fix = f"{name} as a number or two", f"{name}=[133, 137]"
+        raise ArgumentError(explain(place, expected=expected, got=repr(value), fix=fix))
+    return made
+
+
 def channels_last(place: str, data_format: Any) -> None:
     """Require that features come last, for layers that offer no other order.
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padless.errors import ArgumentError, DataError, NotBuiltError, NotThereYetError, explain
+from padless.errors import ArgumentError, DataError, NotBuiltError, explain
 from padless.layer import Array, Layer
-from padless.layers.arguments import positive, word
+from padless.layers.arguments import positive, refuse_sparse, word
 from padless.layers.host import batches
 from padless.ragged import Ragged, require_same_rows
 
@@ -26,9 +26,7 @@ class Categories(Layer):
         super().__init__(**kwargs)
         given = "multi_hot" if output_mode == "binary" else output_mode
         self.output_mode = word(self.place, "output_mode", given, known)
-        if sparse:
-            fix = "sparse=False; rows of ids hold nothing but what is there"
-            raise NotThereYetError(explain(self.place, expected="dense arrays", got="sparse=True", fix=fix))
+        refuse_sparse(self.place, sparse)
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         # Arrays of any rank may come, and their last axis is then what a row is: no uniform rows are made of them.
@@ -190,7 +188,7 @@ class Discretization(Categories):
             got, fix = "bin_boundaries", "num_bins=10 in their place"
             raise ArgumentError(explain(f"{self.place}: adapt", expected="a number of bins", got=got, fix=fix))
         self.reset_state()
-        for batch in [data] if isinstance(data, Ragged) else batches(data, steps, self.place):
+        for batch in batches(data, steps, self.place):
             self.update_state(batch)
         self.finalize_state()
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from padless.errors import ArgumentError, NotThereYetError, ShapeError, explain
-from padless.layers.arguments import positive, word
+from padless.errors import ArgumentError, ShapeError, explain
+from padless.layers.arguments import positive, refuse_sparse, two_numbers, word
 from padless.layers.host import HostLayer, OnHost, encoded, on_host
 from padless.ragged import Ragged
 from padless.text.fingerprints import buckets, crossed, farmhash64
+from padless.text.splitting import utf8
 
 
 class Hashing(HostLayer):
@@ -50,14 +51,9 @@ class Hashing(HostLayer):
         super().__init__(**kwargs)
         self.num_bins = positive(self.place, "num_bins", num_bins)
         self.mask_value = mask_value
-        self.salt = None if salt is None else (salt, salt) if isinstance(salt, int) else tuple(salt)
-        if self.salt is not None and len(self.salt) != 2:
-            expected, fix = "salt as a number or two", "salt=[133, 137]"
-            raise ArgumentError(explain(self.place, expected=expected, got=repr(salt), fix=fix))
+        self.salt = two_numbers(self.place, "salt", salt)
         self.output_mode = word(self.place, "output_mode", output_mode, ("int", "one_hot", "multi_hot", "count"))
-        if sparse:
-            fix = "sparse=False; rows of bins, output_mode='int', hold nothing but what is there"
-            raise NotThereYetError(explain(self.place, expected="dense arrays", got="sparse=True", fix=fix))
+        refuse_sparse(self.place, sparse)
 
     def prepare(self, x: OnHost) -> OnHost:
         """Hash.
@@ -72,7 +68,7 @@ class Hashing(HostLayer):
         flat = values.reshape(-1)
         keys = (flat.astype(np.int64) if flat.dtype.kind == "f" else flat).tolist()
         masks = self.mask_value is not None and self.num_bins > 1
-        texts = [key if isinstance(key, bytes) else str(key).encode() for key in keys]
+        texts = utf8(keys)
         bins = buckets(texts, self.num_bins - masks, self.salt)
         if masks:
             own = self.mask_value.encode() if isinstance(self.mask_value, str) else self.mask_value
@@ -116,10 +112,7 @@ class HashedCrossing(HostLayer):
         super().__init__(**kwargs)
         self.num_bins = positive(self.place, "num_bins", num_bins)
         self.output_mode = word(self.place, "output_mode", output_mode, ("int", "one_hot"))
-        if sparse:
-            raise NotThereYetError(
-                explain(self.place, expected="dense arrays", got="sparse=True", fix='output_mode="int"')
-            )
+        refuse_sparse(self.place, sparse)
 
     def prepare(self, x: Any) -> OnHost:
         """Hash the pairs.
@@ -153,6 +146,5 @@ class HashedCrossing(HostLayer):
         made = _SEED
         for key in keys:
             # As there: whole numbers as they are, texts by their fingerprint.
-            text = key if isinstance(key, bytes) else str(key).encode()
-            made = crossed(made, key & (2**64 - 1) if isinstance(key, int) else farmhash64(text))
+            made = crossed(made, key & (2**64 - 1) if isinstance(key, int) else farmhash64(utf8([key])[0]))
         return made % self.num_bins

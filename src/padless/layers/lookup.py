@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from padless.errors import ArgumentError, DataError, NotBuiltError, NotThereYetError, explain
-from padless.layers.arguments import word
+from padless.errors import ArgumentError, DataError, NotBuiltError, explain
+from padless.layers.arguments import refuse_sparse, two_numbers, word
 from padless.layers.host import HostLayer, OnHost, batches, encoded
 from padless.ragged import Ragged
 from padless.text.fingerprints import buckets
-from padless.text.terms import Terms
+from padless.text.splitting import utf8
+from padless.text.terms import Counts
 
 _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
@@ -55,7 +56,7 @@ class IndexLookup(HostLayer):
         self.output_mode = word(self.place, "output_mode", _OLD_MODES.get(output_mode, output_mode), _MODES)
         self.pad_to_max_tokens = pad_to_max_tokens
         self.oov_method = word(self.place, "oov_method", oov_method, ("floormod", "farmhash"))
-        self.salt = None if salt is None else (salt, salt) if isinstance(salt, int) else tuple(salt)
+        self.salt = two_numbers(self.place, "salt", salt)
         self._refuse_what_does_not_fit(sparse, idf_weights, vocabulary)
         self._terms: list[Any] = []
         self._table: dict[Any, int] = {}
@@ -70,9 +71,7 @@ class IndexLookup(HostLayer):
             if wrong:
                 raise ArgumentError(explain(self.place, expected=expected, got=got, fix=fix))
 
-        if sparse:
-            fix = "sparse=False; rows of ids, output_mode='int', hold nothing but what is there"
-            raise NotThereYetError(explain(self.place, expected="dense arrays", got="sparse=True", fix=fix))
+        refuse_sparse(self.place, sparse)
         most, mode = self.max_tokens, self.output_mode
         refuse(most is not None and most <= 1, "max_tokens above 1", f"max_tokens={most}", "max_tokens=20_000")
         refuse(
@@ -93,10 +92,10 @@ class IndexLookup(HostLayer):
             "idf_weights=[one for each term]; or adapt(texts), which learns both",
         )
         refuse(
-            self.salt is not None and (len(self.salt) != 2 or (self.key_type is int and self.oov_method != "farmhash")),
-            "salt as a number or two, beside oov_method='farmhash' for whole numbers",
+            self.salt is not None and self.key_type is int and self.oov_method != "farmhash",
+            "oov_method='farmhash' beside salt, for whole numbers",
             f"salt={self.salt}, oov_method={self.oov_method!r}",
-            "salt=[1, 2]",
+            'oov_method="farmhash"',
         )
 
     # ---- the vocabulary
@@ -277,16 +276,15 @@ class IndexLookup(HostLayer):
                 self._documents.update(set(keys[first:last]))
             self._document_count += len(splits) - 1
 
-    def take_counts(self, terms: Terms) -> None:
+    def take_counts(self, found: Counts) -> None:
         """Add what was counted elsewhere.
 
         Args:
-            terms: with their counts.
+            found: terms with their counts.
         """
-        keys = terms.terms
-        self._counts.update(dict(zip(keys, terms.counts.tolist(), strict=True)))
-        self._documents.update(dict(zip(keys, terms.documents.tolist(), strict=True)))
-        self._document_count += terms.texts_read
+        self._counts.update(dict(zip(found.terms, found.times.tolist(), strict=True)))
+        self._documents.update(dict(zip(found.terms, found.documents.tolist(), strict=True)))
+        self._document_count += found.texts
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
@@ -501,13 +499,7 @@ class StringLookup(IndexLookup):
         return key.decode()
 
     def _keys(self, values: NDArray[Any]) -> list[bytes]:
-        utf8 = self.encoding.lower().replace("-", "") == "utf8"
-        return [
-            value if isinstance(value, bytes) and utf8
-            else value.decode(self.encoding).encode() if isinstance(value, bytes)
-            else str(value).encode()
-            for value in values.reshape(-1).tolist()
-        ]  # fmt: skip
+        return utf8(values.reshape(-1).tolist(), self.encoding)
 
     def _bytes(self, key: bytes) -> bytes:
         return key

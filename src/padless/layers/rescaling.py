@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from padless.errors import ArgumentError, DataError, NotBuiltError, ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import beside, refuse_time, trailing_axes
-from padless.layers.host import on_host
+from padless.layers.host import batches
 from padless.losses import EPSILON
 from padless.ragged import Ragged
 from padless.spec import Spec
@@ -207,9 +206,7 @@ class Normalization(Layer):
             got, fix = "mean and variance", "leave them out, or leave out adapt"
             raise ArgumentError(explain(f"{self.place}: adapt", expected="neither given", got=got, fix=fix))
         count, mean, squares = 0, np.zeros(()), np.zeros(())
-        at_hand = isinstance(data, list | tuple | Ragged) or hasattr(data, "shape")
-        for batch in [data] if at_hand else itertools.islice(data, steps):
-            value = on_host(batch, self.place)
+        for value in batches(data, steps, self.place):
             if not self.built:
                 self._build_with(Spec.of(value))
             array = np.asarray(value.flat_values if isinstance(value, Ragged) else value, np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ from padless.layers.host import HostLayer, OnHost, batches
 from padless.layers.lookup import StringLookup
 from padless.ragged import Ragged
 from padless.rows import RowPartition
-from padless.text.splitting import WHITESPACE, encoded, flat, rules, split, standardized, with_ngrams
-from padless.text.terms import Cut, Terms, terms_of
+from padless.text.processes import in_processes
+from padless.text.splitting import WHITESPACE, flat, rules, split, standardized, utf8, with_ngrams
+from padless.text.terms import Counts, Cut, Terms, terms_of
 
 _STANDARDS = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
 
@@ -117,18 +120,30 @@ class TextVectorization(HostLayer):
         """Take a vocabulary in the place of the one that there was; see `StringLookup`."""
         self.lookup.set_vocabulary(vocabulary, idf_weights)
 
-    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None, *, workers: int = 1) -> None:
         """Learn the vocabulary of texts.
 
         Args:
             data: texts: a list, an array, a column; or anything that yields lists or arrays of them, or texts.
             batch_size: accepted; texts that are at hand are read in blocks.
             steps: batches to read; None for all.
+            workers: processes that split and count; it pays where a function of yours does that.
         """
         self.reset_state()
-        for batch in batches(data, steps, self.place):
-            self.update_state(batch)
+        if workers == 1:
+            for batch in batches(data, steps, self.place):
+                self.update_state(batch)
+        else:
+            self._refuse_a_given_vocabulary()
+            count = partial(_terms_in, self._cut, self.standardize, self.split, self.ngrams)
+            blocks = (block for batch in batches(data, steps, self.place) for block in _blocks(self._texts(batch)))
+            for found in in_processes(count, blocks, workers, self.place):
+                self.lookup.take_counts(found)
         self.finalize_state()
+
+    def _refuse_a_given_vocabulary(self) -> None:
+        if self.lookup._given:
+            self.lookup.update_state([])
 
     def reset_state(self) -> None:
         """Forget what was counted."""
@@ -141,21 +156,20 @@ class TextVectorization(HostLayer):
         Args:
             data: texts.
         """
-        if self.lookup._given:
-            self.lookup.update_state([])
+        self._refuse_a_given_vocabulary()
         for batch in batches(data, None, self.place):
             texts = self._texts(batch)
             if self._counted is not None:
                 self._counted.count(texts)
                 continue
-            for at in range(0, len(texts), _BLOCK):
-                terms, counts = flat(self._terms(texts[at : at + _BLOCK]))
+            for block in _blocks(texts):
+                terms, counts = flat(self._terms(block))
                 self.lookup.count(terms, [0, *np.cumsum(counts).tolist()])
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
         if self._counted is not None:
-            self.lookup.take_counts(self._counted)
+            self.lookup.take_counts(self._counted.found())
         self.lookup.finalize_state()
         self._counted = None if self._cut is None else terms_of(self._cut)
 
@@ -189,8 +203,8 @@ class TextVectorization(HostLayer):
             ids = np.where(numbers < 0, 0, numbers + 1) + self.lookup.first_unknown
             return Ragged(ids.astype(np.int64), RowPartition.from_lengths(lengths))
         blocks, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for at in range(0, len(texts), _BLOCK):
-            terms, lengths = flat(self._terms(texts[at : at + _BLOCK]))
+        for block in _blocks(texts):
+            terms, lengths = flat(self._terms(block))
             blocks.append(self.lookup.numbers(terms))
             counts.append(lengths)
         return Ragged(np.concatenate(blocks), RowPartition.from_lengths(np.concatenate(counts)))
@@ -203,8 +217,7 @@ class TextVectorization(HostLayer):
         return self._finder[1]
 
     def _terms(self, texts: list[bytes]) -> list[list[bytes]]:
-        rows = split(standardized(texts, self.standardize), self.split)
-        return rows if self.ngrams is None else [with_ngrams(row, self.ngrams) for row in rows]
+        return _rows_of(self.standardize, self.split, self.ngrams, texts)
 
     def _texts(self, x: OnHost) -> list[bytes]:
         if isinstance(x, Ragged) or (x.ndim > 1 and (x.ndim > 2 or x.shape[1] != 1)):
@@ -216,7 +229,7 @@ class TextVectorization(HostLayer):
         if wrong is not None and not self.tracing:
             got = f"{flat_texts[wrong]!r} at row {wrong}"
             raise DataError(explain(self.place, expected="texts", got=got, fix="texts.fillna('') for missing ones"))
-        return encoded(flat_texts, self.encoding)
+        return utf8(flat_texts, self.encoding)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments, with the vocabulary as it is now."""
@@ -226,6 +239,26 @@ class TextVectorization(HostLayer):
 
 _BLOCK = 4096
 """Texts that are split at a time: the memory of their terms, some twenty times that of the texts, stays bounded."""
+
+
+def _blocks(texts: list[bytes]) -> Iterator[list[bytes]]:
+    return (texts[at : at + _BLOCK] for at in range(0, len(texts), _BLOCK))
+
+
+def _rows_of(standardize: Any, how: Any, ngrams: tuple[int, ...] | None, texts: list[bytes]) -> list[list[bytes]]:
+    rows = split(standardized(texts, standardize), how)
+    return rows if ngrams is None else [with_ngrams(row, ngrams) for row in rows]
+
+
+def _terms_in(
+    cut: Cut | None, standardize: Any, how: Any, ngrams: tuple[int, ...] | None, texts: list[bytes]
+) -> Counts:
+    """The terms of some texts, counted in whatever process."""
+    if cut is None:
+        return Terms.of_rows(_rows_of(standardize, how, ngrams, texts)).found()
+    seen = terms_of(cut)
+    seen.count(texts)
+    return seen.found()
 
 
 def _known(place: str, name: str, value: Any, words: tuple[str, ...]) -> Any:

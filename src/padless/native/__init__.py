@@ -75,7 +75,7 @@ def find(name: str, takes: str) -> Callable[..., int] | None:
 
     Example:
         >>> from padless import native
-        >>> (native.find("exp", "pn") is not None) == native.available()
+        >>> (native.find("tanh", "pn") is not None) == native.available()
         True
     """
     return _find(name, takes)

@@ -9,14 +9,6 @@
 
 #include <stdlib.h>
 
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
-#define INLINE static inline __attribute__((always_inline))
-
 /* Rows of a tile of two vectors: as many as the registers hold. */
 #if LANES == 16 || defined(__aarch64__)
 #define TILE 12
@@ -36,22 +28,6 @@ INLINE vec larger(vec a, vec b) {
     for (int i = 0; i < LANES; i++) made[i] = a[i] > b[i] ? a[i] : b[i];
     return made;
 #endif
-}
-
-/* 2^x for x up to 0; 0 below -126. Polynomial: Cephes exp2f (Moshier 1992). */
-INLINE vec power(vec x) {
-    const vec shift = every(12582912.0f); /* 1.5 * 2^23: what is added to it is rounded to a whole number */
-    vec moved = x + shift;
-    vec f = x - (moved - shift);
-    vec y = every(1.535336188319500e-4f);
-    y = y * f + 1.339887440266574e-3f;
-    y = y * f + 9.618437357674640e-3f;
-    y = y * f + 5.550332471162809e-2f;
-    y = y * f + 2.402264791363012e-1f;
-    y = y * f + 6.931472028550421e-1f;
-    y = y * f + 1.0f;
-    y *= (vec)(((uvec)moved << 23) + 0x3f800000u); /* whatever it is where x is too small */
-    return (vec)((ivec)y & ~(x < -126.0f));
 }
 
 /* c (rows, vecs * LANES) = a (rows, depth) @ b (depth, vecs * LANES), or added to what is there. */
@@ -129,9 +105,6 @@ typedef struct {
     float scale;
 } Shape;
 
-INLINE int64_t filled(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* The keys that some of the queries first .. last - 1 see. */
 INLINE int64_t keys_begin(const Shape *s, int64_t first) { return s->window ? most(0, first - s->window + 1) : 0; }
@@ -181,12 +154,12 @@ INLINE void soften(const int vecs, float *p, int64_t keys, float *largest, float
     for (int64_t k = 0; k < keys; k++)
         UNROLL for (int j = 0; j < vecs; j++) {
             float *at = p + k * QUERIES + j * LANES;
-            vec share = power(load(at) - base[j]);
+            vec share = vexp2(load(at) - base[j]);
             store(at, share);
             sum[j] += share;
         }
     UNROLL for (int j = 0; j < vecs; j++) {
-        vec grown = power(load(largest + j * LANES) - base[j]);
+        vec grown = vexp2(load(largest + j * LANES) - base[j]);
         store(factor + j * LANES, grown);
         store(total + j * LANES, load(total + j * LANES) * grown + sum[j]);
         store(largest + j * LANES, top[j]);
@@ -254,7 +227,7 @@ INLINE void resume(const int vecs, float *p, float *g, int64_t keys, const float
     for (int64_t k = 0; k < keys; k++)
         UNROLL for (int j = 0; j < vecs; j++) {
             float *at = p + k * QUERIES + j * LANES, *by = g + k * QUERIES + j * LANES;
-            vec x = power(load(at) - low[j]) * part[j];
+            vec x = vexp2(load(at) - low[j]) * part[j];
             store(at, x);
             store(by, x * (load(by) - mean[j]));
         }

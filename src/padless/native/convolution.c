@@ -14,7 +14,10 @@
 #define ACROSS 8
 #endif
 
-/* Slots first to last of (slots, width): the step that source names, or zeros where that is below 0. Where `above` is
+/* The step that stands at a slot, below 0 for zeros; without a source, slots are steps. */
+static inline int64_t step_at(const int64_t *source, int64_t slot) { return source ? source[slot] : slot; }
+
+/* Slots first to last of (slots, width): the step that stands there, or zeros. Where `above` is
    given (of the shape of `from`), numbers pass only where it is above 0 or NaN. `sums`, where given, is (2, width): the
    sum over these slots goes to the first half; the second holds that of a block, so that long sums keep their digits. */
 EXPORT int NAME(spread)(const float *from, const float *above, const int64_t *source, float *to, float *sums,
@@ -24,18 +27,19 @@ EXPORT int NAME(spread)(const float *from, const float *above, const int64_t *so
         memset(sums, 0, 2 * (size_t)width * sizeof(float));
     }
     for (int64_t slot = first; slot < last; slot++) {
+        int64_t step = step_at(source, slot);
         float *row = to + slot * width;
-        if (source[slot] < 0) {
+        if (step < 0) {
             memset(row, 0, (size_t)width * sizeof(float));
         } else if (!above) {
-            memcpy(row, from + source[slot] * width, (size_t)width * sizeof(float));
+            memcpy(row, from + step * width, (size_t)width * sizeof(float));
         } else {
-            const float *given = from + source[slot] * width, *sign = above + source[slot] * width;
+            const float *given = from + step * width, *sign = above + step * width;
             for (int64_t at = 0; at < width; at++) {
                 row[at] = sign[at] <= 0.0f ? 0.0f : given[at];
             }
         }
-        if (sums && source[slot] >= 0) {
+        if (sums && step >= 0) {
             for (int64_t at = 0; at < width; at++) {
                 block[at] += row[at];
             }
@@ -78,19 +82,21 @@ static void add_products(const float *seen, int64_t apart, const float *gradient
     }
 }
 
-/* (slots, ACROSS) of what stands in the buffer from feature `first` on; zeros beyond the last feature. */
-static void pack_seen(const float *x, const int64_t *source, int64_t slots, int64_t first, int64_t features, float *to) {
+/* (slots, ACROSS) of what stands in the buffer from slot `from` and feature `first` on; zeros beyond the last feature. */
+static void pack_seen(const float *x, const int64_t *source, int64_t from, int64_t slots, int64_t first,
+                      int64_t features, float *to) {
     size_t size = (size_t)(features - first < ACROSS ? features - first : ACROSS) * sizeof(float);
     if (size < ACROSS * sizeof(float)) {
         memset(to, 0, (size_t)slots * ACROSS * sizeof(float));
     }
     for (int64_t slot = 0; slot < slots; slot++) {
-        if (source[slot] < 0) {
+        int64_t step = step_at(source, from + slot);
+        if (step < 0) {
             memset(to + slot * ACROSS, 0, ACROSS * sizeof(float));
         } else if (size == ACROSS * sizeof(float)) {
-            memcpy(to + slot * ACROSS, x + source[slot] * features + first, ACROSS * sizeof(float));
+            memcpy(to + slot * ACROSS, x + step * features + first, ACROSS * sizeof(float));
         } else {
-            memcpy(to + slot * ACROSS, x + source[slot] * features + first, size);
+            memcpy(to + slot * ACROSS, x + step * features + first, size);
         }
     }
 }
@@ -130,7 +136,7 @@ EXPORT int NAME(kernel_gradient)(const float *x, const int64_t *source, const fl
             }
         }
         for (int64_t tile = first; tile < last; tile++) {
-            pack_seen(x, source + at * stride, (count - 1) * stride + span, tile * ACROSS, features, seen);
+            pack_seen(x, source, at * stride, (count - 1) * stride + span, tile * ACROSS, features, seen);
             for (int64_t w = 0; w < filters; w += WIDTH) {
                 for (int64_t tap = 0; tap < taps; tap++) {
                     add_products(seen + tap * dilation * ACROSS, stride * ACROSS, scratch + w * STEPS, count,
@@ -156,7 +162,7 @@ EXPORT int NAME(each_gradient)(const float *x, const int64_t *source, const floa
             for (int64_t tap = 0; tap < taps; tap++) {
                 vec sum = every(0.0f), seen = sum, given = sum;
                 for (int64_t window = from; window < to; window++) {
-                    int64_t step = source[window * stride + tap * dilation];
+                    int64_t step = step_at(source, window * stride + tap * dilation);
                     if (step < 0) {
                         continue;
                     }

@@ -17,6 +17,6 @@
         return 0;                                                                                                      \
     }
 
-OVER(exp, vexp)
+OVER(exp2, vexp2)
 OVER(sigmoid, vsigmoid)
 OVER(tanh, vtanh)

@@ -71,19 +71,9 @@ static const int GATES[] = {4, 3, 3, 1}, KEPT[] = {5, 4, 3, 0}, PARTS[] = {4, 4,
     default: call(rows, 4);                                                                                            \
     }
 
-#define ALWAYS static inline __attribute__((always_inline))
 #define APART static __attribute__((noinline)) /* else constants of the gates take the registers of the sums */
-#ifdef __clang__
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 /* ---- products */
-
-static Int rounded(Int n) { return (n + LANES - 1) / LANES * LANES; }
-
-static Int smaller(Int a, Int b) { return a < b ? a : b; }
 
 /* Vectors of the panel that begins at a column: 4, 2 or 1. */
 static int panel_width(Int columns, Int column) {
@@ -98,7 +88,7 @@ static Int block_height(Int left) {
 }
 
 /* out += a (rows, depth) times a panel (depth, width vectors), from `start` on, which may be `out`. */
-ALWAYS void product_block(const int rows, const int width, float *out, Int out_wide, const float *start, Int start_wide,
+INLINE void product_block(const int rows, const int width, float *out, Int out_wide, const float *start, Int start_wide,
                           const float *const *a, const float *panel, Int depth) {
     vec sums[BLOCK][4];
     UNROLL for (int r = 0; r < rows; r++) {
@@ -135,7 +125,7 @@ APART void product(float *out, Int out_wide, const float *start, Int start_wide,
 }
 
 /* out += a^T b for (slots, rows) and (slots, width vectors). */
-ALWAYS void outer_block(const int rows, const int width, float *out, Int out_wide, const float *const *a, Int from,
+INLINE void outer_block(const int rows, const int width, float *out, Int out_wide, const float *const *a, Int from,
                         const float *b, Int b_wide, Int slots) {
     vec sums[BLOCK][4];
     UNROLL for (int r = 0; r < rows; r++) {
@@ -171,14 +161,14 @@ APART void outer(float *out, Int out_wide, const float *const *a, const float *b
 }
 
 /* The first n numbers, and zeros. */
-ALWAYS vec load_some(const float *from, Int n) {
+INLINE vec load_some(const float *from, Int n) {
     if (n >= LANES) return load(from);
     vec x = {0};
     memcpy(&x, from, (size_t)n * 4);
     return x;
 }
 
-ALWAYS void store_some(float *to, vec x, Int n) {
+INLINE void store_some(float *to, vec x, Int n) {
     if (n >= LANES) {
         store(to, x);
     } else {
@@ -190,7 +180,7 @@ ALWAYS void store_some(float *to, vec x, Int n) {
 
 /* (depth, gates) of a kernel (depth, wide). Returns where the next panels go. */
 static float *pack(float *to, const float *kernel, Int wide, Int depth, const int *order, int gates, Int units) {
-    Int broad = rounded(units), columns = gates * broad;
+    Int broad = filled(units), columns = gates * broad;
     for (Int j = 0; j < columns;) {
         int width = panel_width(columns, j);
         for (int v = 0; v < width; v++) {
@@ -207,15 +197,15 @@ static float *pack(float *to, const float *kernel, Int wide, Int depth, const in
 /* Its transpose (gates, depth). */
 static float *pack_transposed(float *to, const float *kernel, Int wide, Int depth, const int *order, int gates,
                               Int units) {
-    Int broad = rounded(units), columns = rounded(depth);
+    Int broad = filled(units), columns = filled(depth);
     memset(to, 0, (size_t)(gates * broad * columns) * 4);
     for (Int j = 0; j < columns;) {
-        Int n = panel_width(columns, j) * LANES, real = smaller(n, depth - j);
+        Int n = panel_width(columns, j) * LANES, real = least(n, depth - j);
         for (int g = 0; g < gates; g++) {
             for (Int k = 0; k < units; k += LANES) { /* a square at a time stays in the cache */
                 const float *from = kernel + j * wide + order[g] * units;
                 for (Int c = 0; c < real; c++) {
-                    for (Int i = k; i < smaller(k + LANES, units); i++) to[(g * broad + i) * n + c] = from[c * wide + i];
+                    for (Int i = k; i < least(k + LANES, units); i++) to[(g * broad + i) * n + c] = from[c * wide + i];
                 }
             }
         }
@@ -227,7 +217,7 @@ static float *pack_transposed(float *to, const float *kernel, Int wide, Int dept
 
 /* The other way: (depth, gates) in a slot's order to a kernel's. */
 static void unpack(float *kernel, Int wide, const float *from, Int depth, const int *order, int gates, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int k = 0; k < depth; k++) {
         for (int g = 0; g < gates; g++) {
             memcpy(kernel + k * wide + order[g] * units, from + (k * gates + g) * broad, (size_t)units * 4);
@@ -236,10 +226,6 @@ static void unpack(float *kernel, Int wide, const float *from, Int depth, const 
 }
 
 /* tanh, and the sigmoid by it: to 2e-7, which is the rounding of a number near 1. */
-ALWAYS vec squash(vec x) { return vtanh(x); }
-
-ALWAYS vec gate(vec x) { return every(0.5f) + every(0.5f) * vtanh(every(0.5f) * x); }
-
 static const int STRAIGHT[] = {0, 1, 2, 3};
 static const int CANDIDATE_FIRST[] = {2, 0, 1}; /* a slot of the GRU: x_n, z, r, a_n */
 
@@ -249,14 +235,14 @@ static const int CANDIDATE_FIRST[] = {2, 0, 1}; /* a slot of the GRU: x_n, z, r,
 
    LSTM (Hochreiter and Schmidhuber 1997), gates i, f, g, o: c' = f c + i g; h' = o tanh(c'). */
 APART void lstm_step(const float *z, float *h, float *c, float *kept, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
         Int n = units - j;
-        vec i = gate(load(z + j)), f = gate(load(z + broad + j));
-        vec g = squash(load(z + 2 * broad + j)), o = gate(load(z + 3 * broad + j));
+        vec i = vsigmoid(load(z + j)), f = vsigmoid(load(z + broad + j));
+        vec g = vtanh(load(z + 2 * broad + j)), o = vsigmoid(load(z + 3 * broad + j));
         vec now = f * load(c + j) + i * g;
         store(c + j, now);
-        store(h + j, o * squash(now));
+        store(h + j, o * vtanh(now));
         if (kept) {
             store_some(kept + j, i, n);
             store_some(kept + units + j, f, n);
@@ -269,11 +255,11 @@ APART void lstm_step(const float *z, float *h, float *c, float *kept, Int units)
 
 /* GRU (Cho and others 2014) as in cuDNN: n = tanh(x_n + r a_n), a = h R + b; h' = z h + (1 - z) n. */
 APART void gru_step(const float *z, float *h, float *kept, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
         Int n = units - j;
-        vec keep = gate(load(z + broad + j)), reset = gate(load(z + 2 * broad + j)), a = load(z + 3 * broad + j);
-        vec new = squash(load(z + j) + reset * a);
+        vec keep = vsigmoid(load(z + broad + j)), reset = vsigmoid(load(z + 2 * broad + j)), a = load(z + 3 * broad + j);
+        vec new = vtanh(load(z + j) + reset * a);
         store(h + j, new + keep * (load(h + j) - new));
         if (kept) {
             store_some(kept + j, new, n);
@@ -286,10 +272,10 @@ APART void gru_step(const float *z, float *h, float *kept, Int units) {
 
 /* GRU as first published: z, r = sigmoid(x + h R); n = tanh(x_n + (r h) R_n). First the gates and r h, ... */
 APART void gru_before_gates(float *z, const float *h, float *held, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
-        vec reset = gate(load(z + broad + j));
-        store(z + j, gate(load(z + j)));
+        vec reset = vsigmoid(load(z + broad + j));
+        store(z + j, vsigmoid(load(z + j)));
         store(z + broad + j, reset);
         store(held + j, reset * load(h + j));
     }
@@ -297,10 +283,10 @@ APART void gru_before_gates(float *z, const float *h, float *held, Int units) {
 
 /* ... then the new state. */
 APART void gru_before_step(const float *z, float *h, float *kept, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
         Int n = units - j;
-        vec keep = load(z + j), new = squash(load(z + 2 * broad + j));
+        vec keep = load(z + j), new = vtanh(load(z + 2 * broad + j));
         store(h + j, new + keep * (load(h + j) - new));
         if (kept) {
             store_some(kept + j, keep, n);
@@ -312,18 +298,18 @@ APART void gru_before_step(const float *z, float *h, float *kept, Int units) {
 
 /* The plain layer (Elman 1990): h' = tanh(x + h R). */
 APART void simple_step(const float *z, float *h, Int units) {
-    for (Int j = 0; j < units; j += LANES) store(h + j, squash(load(z + j)));
+    for (Int j = 0; j < units; j += LANES) store(h + j, vtanh(load(z + j)));
 }
 
 /* Back through one slot: dh and dc hold the gradient by the new state, then that by the last one, but for what comes
    by way of the products with the recurrent kernel; z gets the gradient by the sums. by_y may be NULL. */
 APART void lstm_back(float *z, float *dh, float *dc, const float *kept, const float *c, const float *by_y, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
         Int n = units - j;
         vec i = load_some(kept + j, n), f = load_some(kept + units + j, n);
         vec g = load_some(kept + 2 * units + j, n), o = load_some(kept + 3 * units + j, n);
-        vec squashed = squash(load_some(kept + 4 * units + j, n)), by = load(dh + j);
+        vec squashed = vtanh(load_some(kept + 4 * units + j, n)), by = load(dh + j);
         if (by_y) by += load_some(by_y + j, n);
         vec open = by * o, cell = load(dc + j) + open * (1.0f - squashed * squashed);
         store(z + j, cell * g * i * (1.0f - i));
@@ -336,7 +322,7 @@ APART void lstm_back(float *z, float *dh, float *dc, const float *kept, const fl
 }
 
 APART void gru_back(float *z, float *dh, const float *kept, const float *h, const float *by_y, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
         Int n = units - j;
         vec new = load_some(kept + j, n), keep = load_some(kept + units + j, n);
@@ -353,7 +339,7 @@ APART void gru_back(float *z, float *dh, const float *kept, const float *h, cons
 
 APART void gru_before_back(float *z, float *dh, float *held, const float *kept, const float *h, const float *by_y,
                            Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
         Int n = units - j;
         vec keep = load_some(kept + j, n), reset = load_some(kept + units + j, n);
@@ -369,7 +355,7 @@ APART void gru_before_back(float *z, float *dh, float *held, const float *kept, 
 /* ... and on, with the gradient by r h. */
 APART void gru_before_back_gates(float *z, float *dh, const float *by_held, const float *kept, const float *h,
                                  Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     for (Int j = 0; j < units; j += LANES) {
         Int n = units - j;
         vec reset = load_some(kept + units + j, n), by = load(by_held + j);
@@ -409,14 +395,14 @@ typedef struct {
 
 static float *taken(Memory *m, Int floats) {
     float *from = m->end;
-    m->end += rounded(floats);
+    m->end += filled(floats);
     return from;
 }
 
 /* Memory for the arrays that both ways need, and `more` floats. Returns 1 where there is none. */
 static int reserve(Memory *m, const Layer *l, int gates, int parts, Int more) {
-    Int broad = rounded(l->units), deep = gates * broad;
-    Int columns = rounded(l->features), start = parts * broad > columns ? parts * broad : columns;
+    Int broad = filled(l->units), deep = gates * broad;
+    Int columns = filled(l->features), start = parts * broad > columns ? parts * broad : columns;
     Int floats = deep * (columns + broad) + SLOTS * parts * broad + start + (2 * MANY + SLOTS) * broad + more;
     m->block = malloc((size_t)floats * 4 + 64);
     if (!m->block) return 1;
@@ -434,22 +420,22 @@ static int reserve(Memory *m, const Layer *l, int gates, int parts, Int more) {
 
 /* Rows of (B, u), picked, into (rows, broad), and back. NULL gives zeros, and takes nothing. */
 static void pick(float *to, const float *from, const Int *row, Int rows, Int units) {
-    Int broad = rounded(units);
+    Int broad = filled(units);
     memset(to, 0, (size_t)(rows * broad) * 4);
     for (Int r = 0; from && r < rows; r++) memcpy(to + r * broad, from + row[r] * units, (size_t)units * 4);
 }
 
 static void put(float *to, const float *from, const Int *row, Int rows, Int units) {
     for (Int r = 0; to && r < rows; r++) {
-        memcpy(to + row[r] * units, from + r * rounded(units), (size_t)units * 4);
+        memcpy(to + row[r] * units, from + r * filled(units), (size_t)units * 4);
     }
 }
 
 /* All time steps of at most MANY rows, numbers `from` and on of the call. */
-ALWAYS void forward_rows(const int kind, const Layer *l, Memory *m, Int from) {
-    const Int units = l->units, broad = rounded(units), wide = PARTS[kind] * broad;
+INLINE void forward_rows(const int kind, const Layer *l, Memory *m, Int from) {
+    const Int units = l->units, broad = filled(units), wide = PARTS[kind] * broad;
     const Int *first = l->first + from, *length = l->length + from, *row = l->row + from;
-    const Int rows = smaller(MANY, l->rows - from);
+    const Int rows = least(MANY, l->rows - from);
     pick(m->h, l->h, row, rows, units);
     pick(m->c, l->c, row, rows, units);
     for (Int r = 0; r < rows; r++) {
@@ -498,7 +484,7 @@ ALWAYS void forward_rows(const int kind, const Layer *l, Memory *m, Int from) {
 
 /* Biases in a slot's order: of the input, and of the state for gates that both reach. */
 static void place_biases(float *start, const Layer *l, int kind) {
-    Int units = l->units, broad = rounded(units);
+    Int units = l->units, broad = filled(units);
     const int *order = kind == GRU ? CANDIDATE_FIRST : STRAIGHT;
     for (int g = 0; l->bias && g < GATES[kind]; g++) {
         memcpy(start + g * broad, l->bias + order[g] * units, (size_t)units * 4);
@@ -508,7 +494,7 @@ static void place_biases(float *start, const Layer *l, int kind) {
     }
 }
 
-ALWAYS int forward(const int kind, const Layer *l) {
+INLINE int forward(const int kind, const Layer *l) {
     const int gates = GATES[kind];
     const Int units = l->units, wide = gates * units;
     Memory m;
@@ -523,9 +509,9 @@ ALWAYS int forward(const int kind, const Layer *l) {
 }
 
 /* The gradients by inputs and weights that a chunk of slots brings. */
-ALWAYS void flush(const int kind, const Layer *l, Memory *m, Int slots) {
-    const Int units = l->units, broad = rounded(units), wide = PARTS[kind] * broad, deep = GATES[kind] * broad;
-    const Int features = l->features, columns = rounded(features);
+INLINE void flush(const int kind, const Layer *l, Memory *m, Int slots) {
+    const Int units = l->units, broad = filled(units), wide = PARTS[kind] * broad, deep = GATES[kind] * broad;
+    const Int features = l->features, columns = filled(features);
     outer(m->kernel, deep, m->inputs, m->z, wide, slots, features, deep);
     if (kind == GRU_BEFORE) {
         outer(m->recurrent, deep, m->before, m->z, wide, slots, units, 2 * broad);
@@ -550,10 +536,10 @@ ALWAYS void flush(const int kind, const Layer *l, Memory *m, Int slots) {
     }
 }
 
-ALWAYS void backward_rows(const int kind, const Layer *l, Memory *m, Int from) {
-    const Int units = l->units, broad = rounded(units), wide = PARTS[kind] * broad, keep = KEPT[kind] * units;
+INLINE void backward_rows(const int kind, const Layer *l, Memory *m, Int from) {
+    const Int units = l->units, broad = filled(units), wide = PARTS[kind] * broad, keep = KEPT[kind] * units;
     const Int *first = l->first + from, *length = l->length + from, *row = l->row + from;
-    const Int rows = smaller(MANY, l->rows - from), ahead = l->ahead;
+    const Int rows = least(MANY, l->rows - from), ahead = l->ahead;
     pick(m->h, l->by_last_h, row, rows, units);
     pick(m->c, l->by_last_c, row, rows, units);
     Int live = 0, slots = 0;
@@ -602,13 +588,13 @@ ALWAYS void backward_rows(const int kind, const Layer *l, Memory *m, Int from) {
     put(l->by_c, m->c, row, rows, units);
 }
 
-ALWAYS int backward(const int kind, const Layer *l) {
+INLINE int backward(const int kind, const Layer *l) {
     const int gates = GATES[kind], *order = kind == GRU ? CANDIDATE_FIRST : STRAIGHT;
-    const Int units = l->units, wide = gates * units, broad = rounded(units), deep = gates * broad;
+    const Int units = l->units, wide = gates * units, broad = filled(units), deep = gates * broad;
     const Int features = l->features, sums = deep * (features + units) + PARTS[kind] * broad;
     Memory m;
-    if (reserve(&m, l, gates, PARTS[kind], sums + SLOTS * rounded(features))) return 1;
-    m.dx = taken(&m, SLOTS * rounded(features));
+    if (reserve(&m, l, gates, PARTS[kind], sums + SLOTS * filled(features))) return 1;
+    m.dx = taken(&m, SLOTS * filled(features));
     m.kernel = taken(&m, deep * features);
     m.recurrent = taken(&m, deep * units);
     m.bias = taken(&m, PARTS[kind] * broad);

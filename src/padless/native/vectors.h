@@ -17,55 +17,51 @@
 #define JOINED(name, level) JOINED_(name, level)
 #define NAME(name) JOINED(name, LEVEL)
 
+#define INLINE static inline __attribute__((always_inline))
+
+/* Of loops whose sums stay in registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
 
-static inline vec load(const float *from) {
+INLINE vec load(const float *from) {
     vec x;
     memcpy(&x, from, sizeof x); /* from any address */
     return x;
 }
 
-static inline void store(float *to, vec x) { memcpy(to, &x, sizeof x); }
+INLINE void store(float *to, vec x) { memcpy(to, &x, sizeof x); }
 
-static inline vec every(float x) { return x - (vec){0}; }
+INLINE vec every(float x) { return x - (vec){0}; }
 
 /* a where the mask is all ones, b where it is 0. */
-static inline vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
+INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 
-/* e^x to 1e-7 of itself; 0 below -87, infinity above 88.7; NaN stays NaN.
-
-   x = n ln 2 + r with |r| <= ln 2 / 2; e^r by its Taylor series to the 7th power, 2^n by its exponent. Cody and Waite
-   1980 split ln 2 in two, so that r keeps all its digits. */
-static inline vec vexp(vec x) {
-    const vec magic = every(12582912.0f); /* 1.5 * 2^23: adding it rounds to a whole number, which stands in the low bits */
-    ivec low = x < every(-87.33654f), high = x > every(88.72283f);
-    vec y = choose(low | high, every(0.0f), x);
-    vec shifted = y * every(1.44269504f) + magic;
-    vec n = shifted - magic;
-    vec r = y - n * every(0.693359375f);
-    r = r + n * every(2.12194440e-4f);
-    vec p = every(1.0f / 5040.0f);
-    p = p * r + every(1.0f / 720.0f);
-    p = p * r + every(1.0f / 120.0f);
-    p = p * r + every(1.0f / 24.0f);
-    p = p * r + every(1.0f / 6.0f);
-    p = p * r + every(0.5f);
-    p = p * r + every(1.0f);
-    p = p * r + every(1.0f);
-    /* In two steps: 2^128 is no float32, yet e^88.7 is. */
-    ivec exponent = ((ivec)shifted - (ivec)magic);
-    ivec half = exponent >> 1;
-    vec scaled = p * (vec)((half + 127) << 23) * (vec)((exponent - half + 127) << 23);
-    scaled = choose(low, every(0.0f), scaled);
-    return choose(high, every(__builtin_inff()), scaled);
+/* 2^x for x up to 0; 0 below -126. Polynomial: Cephes exp2f (Moshier 1992). */
+INLINE vec vexp2(vec x) {
+    const vec shift = every(12582912.0f); /* 1.5 * 2^23: what is added to it is rounded to a whole number */
+    vec moved = x + shift;
+    vec f = x - (moved - shift);
+    vec y = every(1.535336188319500e-4f);
+    y = y * f + 1.339887440266574e-3f;
+    y = y * f + 9.618437357674640e-3f;
+    y = y * f + 5.550332471162809e-2f;
+    y = y * f + 2.402264791363012e-1f;
+    y = y * f + 6.931472028550421e-1f;
+    y = y * f + 1.0f;
+    y *= (vec)(((uvec)moved << 23) + 0x3f800000u); /* whatever it is where x is too small */
+    return (vec)((ivec)y & ~(x < -126.0f));
 }
-
-static inline vec vsigmoid(vec x) { return every(1.0f) / (every(1.0f) + vexp(-x)); }
 
 /* x p(x^2) / q(x^2), to some 3e-7 of itself; beyond 7.9 it is 1 to the last digit. The coefficients are those of Eigen's
    generic_fast_tanh_float (MathFunctionsImpl.h), a minimax fit. */
-static inline vec vtanh(vec x) {
+INLINE vec vtanh(vec x) {
     const vec bound = every(7.90531110763549805f);
     vec y = choose(x > bound, bound, x);
     y = choose(y < -bound, -bound, y);
@@ -83,5 +79,13 @@ static inline vec vtanh(vec x) {
     q = q * s + every(4.89352518554385e-03f);
     return y * p / q;
 }
+
+/* Exact to 2e-7, not to 2e-7 of itself: what it lets pass of nothing is nothing. */
+INLINE vec vsigmoid(vec x) { return every(0.5f) + every(0.5f) * vtanh(every(0.5f) * x); }
+
+/* n filled up to whole vectors. */
+INLINE int64_t filled(int64_t n) { return (n + LANES - 1) / LANES * LANES; }
+INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 #endif

@@ -22,7 +22,7 @@ Standardize = str | Callable[[Any], Any] | None
 Split = str | Callable[[Any], Any] | None
 
 
-def encoded(texts: Iterable[Any], encoding: str = "utf-8") -> list[bytes]:
+def utf8(texts: Iterable[Any], encoding: str = "utf-8") -> list[bytes]:
     """Texts as UTF-8.
 
     Args:
@@ -62,7 +62,7 @@ def standardized(texts: Sequence[bytes], how: Standardize) -> list[bytes]:
     """
     if callable(how):
         made = how(np.array([text.decode() for text in texts], dtype=np.str_))
-        return encoded(np.asarray(made).reshape(-1).tolist())
+        return utf8(np.asarray(made).reshape(-1).tolist())
     if how is None:
         return list(texts)
     table, deleted = rules(how)
@@ -88,9 +88,9 @@ def split(texts: Sequence[bytes], how: Split) -> list[list[bytes]]:
         return [[text] for text in texts]
     strings = [text.decode() for text in texts]
     if hasattr(how, "encode_batch"):
-        return [encoded(made.tokens) for made in how.encode_batch(strings)]
+        return [utf8(made.tokens) for made in how.encode_batch(strings)]
     assert callable(how)
-    return [encoded(terms) for terms in how(strings)]
+    return [utf8(terms) for terms in how(strings)]
 
 
 def with_ngrams(terms: Sequence[bytes], sizes: Sequence[int]) -> list[bytes]:

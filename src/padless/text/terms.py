@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, chain, pairwise, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,22 @@ def _blocks(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         yield texts[first:]
 
 
+class Counts(NamedTuple):
+    """What was counted, small enough to be handed to another process.
+
+    Attributes:
+        terms: in the order in which they first came.
+        times: (len(terms),) how often each came.
+        documents: (len(terms),) in how many texts.
+        texts: number of texts that were counted.
+    """
+
+    terms: list[bytes]
+    times: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    texts: int
+
+
 class Terms:
     """Terms in the order in which they first came, with how often each came and in how many texts.
 
@@ -91,6 +107,10 @@ class Terms:
         """(len,) in how many texts each term came."""
         return np.fromiter(map(self._in_texts.__getitem__, self._numbers), np.int64, len(self))
 
+    def found(self) -> Counts:
+        """What was counted so far."""
+        return Counts(self.terms, self.counts, self.documents, self.texts_read)
+
     def count(self, texts: Sequence[bytes]) -> None:
         """Count the terms of texts.
 
@@ -98,12 +118,28 @@ class Terms:
             texts: UTF-8.
         """
         for block in _blocks(texts):
-            rows = [self.cut(text) for text in block]
-            self._counted.update(chain.from_iterable(rows))
-            self._in_texts.update(chain.from_iterable(map(set, rows)))
-            for term in chain.from_iterable(rows):
-                self._numbers.setdefault(term, len(self._numbers))
-        self.texts_read += len(texts)
+            self._count_rows([self.cut(text) for text in block])
+
+    def _count_rows(self, rows: Sequence[Sequence[bytes]]) -> None:
+        self._counted.update(chain.from_iterable(rows))
+        self._in_texts.update(chain.from_iterable(map(set, rows)))
+        for term in chain.from_iterable(rows):
+            self._numbers.setdefault(term, len(self._numbers))
+        self.texts_read += len(rows)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Sequence[bytes]]) -> Terms:
+        """Count terms of texts that were cut elsewhere.
+
+        Args:
+            rows: the terms of each text.
+
+        Returns:
+            The terms.
+        """
+        made = Terms(Cut(None, b"", b" "))
+        made._count_rows(rows)
+        return made
 
     def find(self, texts: Sequence[bytes]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Number the terms of texts.
@@ -138,13 +174,13 @@ class NativeTerms(Terms):
         self._slots = np.full(1 << (2 * terms).bit_length(), -1, np.int32)
         self._starts = np.zeros(terms + 1, np.int64)
         self._hashes = np.zeros(terms, np.uint64)
-        self._counted_, self._in_texts_ = np.zeros(terms, np.int64), np.zeros(terms, np.int64)
+        self._counted_room, self._in_texts_room = np.zeros(terms, np.int64), np.zeros(terms, np.int64)
         self._last = np.full(terms, -1, np.int64)  # no text yet: known terms, too, count in the first one
         self._arena = np.zeros(size, np.uint8)
 
     def _kept(self) -> list[tuple[NDArray[Any], int]]:
         """What must outlive a new table, and how much of it is used."""
-        by_term: list[NDArray[Any]] = [self._hashes, self._counted_, self._in_texts_, self._last]
+        by_term: list[NDArray[Any]] = [self._hashes, self._counted_room, self._in_texts_room, self._last]
         kept = [(array, self._size) for array in by_term]
         return [*kept, (self._starts, self._size + 1), (self._arena, int(self._starts[self._size]))]
 
@@ -166,18 +202,18 @@ class NativeTerms(Terms):
     @property
     def terms(self) -> list[bytes]:
         """All terms."""
-        whole = self._arena.tobytes()
+        whole = self._arena[: self._starts[self._size]].tobytes()
         return [whole[first:last] for first, last in pairwise(self._starts[: self._size + 1].tolist())]
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """(len,) how often each term came."""
-        return self._counted_[: self._size]
+        return self._counted_room[: self._size]
 
     @property
     def documents(self) -> NDArray[np.int64]:
         """(len,) in how many texts each term came."""
-        return self._in_texts_[: self._size]
+        return self._in_texts_room[: self._size]
 
     def count(self, texts: Sequence[bytes]) -> None:  # noqa: D102
         for block in _blocks(texts):
@@ -185,7 +221,7 @@ class NativeTerms(Terms):
             state = np.array([0, self._size, 0, self.texts_read], np.int64)
             while _call(
                 "count_terms", text, ends, len(ends), self.cut.map, self._slots, len(self._slots) - 1, self._starts,
-                self._hashes, self._counted_, self._in_texts_, self._last, len(self._hashes), self._arena,
+                self._hashes, self._counted_room, self._in_texts_room, self._last, len(self._hashes), self._arena,
                 len(self._arena), state,
             ):  # fmt: skip
                 self._size = int(state[1])

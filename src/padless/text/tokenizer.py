@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import itertools
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from padless import native
 from padless.errors import ArgumentError, DataError, DTypeError, explain, nearest
 from padless.text.padding import shown
+from padless.text.processes import in_processes
 from padless.text.terms import Cut, terms_of
 
 Analyzer = Callable[[Any], Iterable[Any]]
@@ -230,11 +232,12 @@ class Tokenizer:
         self.index_word: dict[int, Any] = {}
         self.analyzer = analyzer
 
-    def fit_on_texts(self, texts: Iterable[Any]) -> None:
+    def fit_on_texts(self, texts: Iterable[Any], *, workers: int = 1) -> None:
         """Learn the vocabulary from texts; a further call adds to the counts and numbers all words anew.
 
         Args:
-            texts: strings, or lists of words.
+            texts: strings, or lists of words; a stream of any length, of which some thousand are held at a time.
+            workers: processes that split and count; it pays where an analyzer of yours does that.
 
         Raises:
             DTypeError: for a text that is neither. A TypeError.
@@ -246,17 +249,11 @@ class Tokenizer:
             ({'b': 1, 'a': 2, 'c': 3}, 2)
         """
         where = "Tokenizer.fit_on_texts"
-        counts, docs, cut = self.word_counts, self.word_docs, self._cut()
-        for block in _blocks(_texts(where, texts)):
-            self.document_count += len(block)
-            if cut is not None and all(isinstance(text, str) for text in block):
-                seen = terms_of(cut)
-                seen.count([self._lowered(text) for text in block])
-                numbers = zip(seen.terms, seen.counts.tolist(), seen.documents.tolist(), strict=True)
-                found: Iterable[Any] = ((term.decode("utf-8", _LONE), n, d) for term, n, d in numbers)
-            else:
-                each = (Counter(self._words(where, text)) for text in block)
-                found = ((word, count, 1) for words in each for word, count in words.items())
+        counts, docs = self.word_counts, self.word_docs
+        empty = copy.copy(self)  # what other processes are given
+        empty.word_counts, empty.word_docs, empty.word_index, empty.index_word, empty.index_docs = {}, {}, {}, {}, {}
+        for read, found in in_processes(empty._counted, _blocks(_texts(where, texts)), workers, where):
+            self.document_count += read
             for word, count, texts_with_it in found:
                 counts[word] = counts.get(word, 0) + count
                 docs[word] = docs.get(word, 0) + texts_with_it
@@ -267,6 +264,18 @@ class Tokenizer:
         self.index_word = {i: word for word, i in self.word_index.items()}
         for word, count in docs.items():
             self.index_docs[self.word_index[word]] = count
+
+    def _counted(self, block: list[Any]) -> tuple[int, list[tuple[Any, int, int]]]:
+        """How many texts these are, and their words: how often each comes, and in how many of them."""
+        cut = self._cut()
+        if cut is None or not all(isinstance(text, str) for text in block):
+            words = (Counter(self._words("Tokenizer.fit_on_texts", text)) for text in block)
+            return len(block), [(word, count, 1) for text in words for word, count in text.items()]
+        seen = terms_of(cut)
+        seen.count([self._lowered(text) for text in block])
+        terms, times, documents, read = seen.found()
+        numbers = zip(terms, times.tolist(), documents.tolist(), strict=True)
+        return read, [(term.decode("utf-8", _LONE), count, texts) for term, count, texts in numbers]
 
     def fit_on_sequences(self, sequences: Sequence[Iterable[int]]) -> None:
         """Count in how many rows each id occurs, for "tfidf" without texts.
@@ -289,11 +298,12 @@ class Tokenizer:
             for i in dict.fromkeys(row):
                 self.index_docs[i] = self.index_docs.get(i, 0) + 1
 
-    def texts_to_sequences(self, texts: Iterable[Any]) -> list[list[int]]:
+    def texts_to_sequences(self, texts: Iterable[Any], *, workers: int = 1) -> list[list[int]]:
         """Turn texts into rows of ids.
 
         Args:
             texts: strings, or lists of words.
+            workers: processes that split; it pays where an analyzer of yours does that.
 
         Returns:
             One row per text. Unknown words, and those beyond `num_words`, are left out, so that a row may be empty;
@@ -309,6 +319,10 @@ class Tokenizer:
             >>> tokenizer.texts_to_sequences(["cat the dog", "dog"])
             [[2, 1], []]
         """
+        if workers != 1:
+            where = "Tokenizer.texts_to_sequences"
+            each = in_processes(self.texts_to_sequences, _blocks(_texts(where, texts)), workers, where)
+            return list(itertools.chain.from_iterable(each))
         cut = self._cut()
         given = texts if isinstance(texts, list) else list(_texts("Tokenizer.texts_to_sequences", texts))
         # Making the table takes as long as Python takes for some thousand words.
@@ -736,10 +750,14 @@ def _hash_function(given: Callable[[Any], int] | str | None) -> Callable[[Any], 
     )
 
 
+_BLOCK = 4096
+"""Texts that are held of a stream."""
+
+
 def _blocks(texts: Iterable[Any]) -> Iterator[list[Any]]:
-    """Some thousand texts at a time, so that a stream is never held whole."""
+    """Some texts at a time, so that a stream is never held whole."""
     coming = iter(texts)
-    while block := list(itertools.islice(coming, 4096)):
+    while block := list(itertools.islice(coming, _BLOCK)):
         yield block
 
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from padless import native
 from padless.backends.base import Backend
 from padless.backends.numpy import same_padding
-from padless.backends.torch import derivatives
+from padless.backends.torch import derivatives, products
 from padless.backends.torch.threads import share
 from padless.lengths import Transposed, Window
 from padless.rows import Int, RowPartition
@@ -43,8 +43,6 @@ _LEAST_FEATURES = 4
 _LEAST_FEATURES_OF_BLAS = 16
 # Floating-point operations from which on oneDNN is faster: its calls, which lay out the kernel, take longer to begin.
 _LEAST_OPERATIONS = 8_000_000
-# Of the kernel in C for the gradient of the kernel: windows at a time, features and filters of a tile at most.
-_STEPS, _ACROSS, _WIDTH = 128, 8, 32
 # So many slots for each output, the buffer is mostly zeros, and gathering what windows see is faster.
 _MOST_WASTE = 2.0
 
@@ -189,7 +187,7 @@ def convolve(
         (M, filters) and the partition of the output; None where the default is faster: few features, or rows so short
         that the buffer would be mostly zeros; and for what is not computed here.
     """
-    each, fast = groups > 1 and kernel.shape[1] == 1, _by_onednn(x, kernel)
+    each, fast = _each(kernel, groups), _by_onednn(x, kernel)
     if not each and (
         kernel.shape[1] < (_LEAST_FEATURES if fast else _LEAST_FEATURES_OF_BLAS) or (groups > 1 and not fast)
     ):
@@ -287,22 +285,11 @@ def _spread_gradient(by_y: Tensor, relu: Tensor | None, layout: Plan, summed: bo
     Returns:
         What `layout.gradients` gives, where ReLU lets the gradient pass, and (filters,) its sum over the steps.
     """
-    kernel = native.find("spread", "pppppnnn")
-    if kernel is None or by_y.device.type != "cpu" or by_y.dtype != torch.float32:
-        masked = by_y if relu is None else torch.ops.aten.threshold_backward(by_y, relu, 0)
-        return layout.gradients(masked), masked.sum(0) if summed else None
-    # All in one pass, in a third of the time of those three.
-    source, given, width = layout.gradients.source, by_y.contiguous(), by_y.shape[1]
-    spread, sums = given.new_empty((len(source), width)), given.new_zeros((torch.get_num_threads(), 2, width))
-    above = None if relu is None else relu.data_ptr()
-
-    def some(part: int, parts: int) -> None:
-        first, last = len(source) * part // parts, len(source) * (part + 1) // parts
-        to = sums[part].data_ptr() if summed else None
-        kernel(given.data_ptr(), above, source.data_ptr(), spread.data_ptr(), to, first, last, width)
-
-    share(some, alone=spread.numel() < 100_000)
-    return spread, sums[:, 0].sum(0) if summed else None
+    made = products.spread(by_y, relu, layout.gradients.source, summed)
+    if made is not None:
+        return made
+    masked = by_y if relu is None else torch.ops.aten.threshold_backward(by_y, relu, 0)
+    return layout.gradients(masked), masked.sum(0) if summed else None
 
 
 # ---- by oneDNN
@@ -356,23 +343,8 @@ def _onednn_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan, gro
 
 def _native_to_kernel(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> Tensor | None:
     """As `_to_kernel` with one group, in C; None where that is not to be had, or has to fill up too much."""
-    function = native.find("kernel_gradient", "pppppnnnnnnnnnn")
-    size, features, filters = kernel.shape
-    if function is None or features < 8 or filters < 16:
-        return None
-    x, by_y, source = x.contiguous(), layout.windows(by_y), layout.buffer.source
-    rows, pitch = features + _ACROSS - 1, -(-filters // _WIDTH) * _WIDTH
-    found = x.new_empty((size, rows, pitch))
-    scratch = x.new_empty((torch.get_num_threads(), _STEPS * pitch))
-    sizes = (layout.outputs, features, filters, size, layout.window.stride, layout.window.dilation, rows, pitch)
-    codes: list[int] = []
-
-    def some(part: int, parts: int) -> None:
-        arrays = (t.data_ptr() for t in (x, source, by_y, found, scratch[part]))
-        codes.append(function(*arrays, *sizes, part, parts))
-
-    share(some, alone=layout.outputs * kernel.numel() < 10_000_000)
-    return None if any(codes) else found[:, :features, :filters].contiguous()
+    window, source = layout.window, layout.buffer.source
+    return products.kernel_gradient(x, source, layout.windows(by_y), window.size, window.stride, window.dilation)
 
 
 def _native_to_each(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> Tensor | None:
@@ -386,8 +358,8 @@ def _native_to_each(x: Tensor, by_y: Tensor, kernel: Tensor, layout: Plan) -> Te
     found = x.new_empty(kernel.shape)
 
     def some(part: int, parts: int) -> None:
-        tiles = -(-features // _WIDTH)
-        first, last = (min(tiles * at // parts * _WIDTH, features) for at in (part, part + 1))
+        tiles = -(-features // products.WIDTH)
+        first, last = (min(tiles * at // parts * products.WIDTH, features) for at in (part, part + 1))
         function(*(t.data_ptr() for t in (x, source, by_y, found)), *sizes, first, last)
 
     share(some, alone=layout.outputs * kernel.numel() < 1_000_000)

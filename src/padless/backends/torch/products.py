@@ -72,8 +72,43 @@ def affine(x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     return y
 
 
-_ACROSS, _WIDTH, _STEPS = 8, 32, 128
-"""Sizes in native/convolution.c, the largest of all levels."""
+# Of the kernels in C: windows at a time, features and filters of a tile at most.
+STEPS, ACROSS, WIDTH = 128, 8, 32
+
+
+def kernel_gradient(
+    x: Tensor, source: Tensor | None, by_y: Tensor, taps: int, stride: int, dilation: int
+) -> Tensor | None:
+    """The sum over all windows of what each tap sees times the gradient of the output, in C.
+
+    Args:
+        x: (N, D) steps.
+        source: (slots,) the step at each slot, below 0 for zeros; None where the slots are the steps.
+        by_y: (windows, F); a window begins each `stride` slots, and its taps are `dilation` apart.
+        taps: of a window.
+        stride: see above.
+        dilation: see above.
+
+    Returns:
+        (taps, D, F); None where the kernel is not to be had, or fills up more than it computes.
+    """
+    function = native.find("kernel_gradient", "pppppnnnnnnnnnn")
+    (windows, filters), features = by_y.shape, x.shape[1]
+    if function is None or features < 8 or filters < 16:
+        return None
+    x, by_y = x.contiguous(), by_y.contiguous()
+    rows, pitch = features + ACROSS - 1, -(-filters // WIDTH) * WIDTH
+    found = x.new_empty((taps, rows, pitch))
+    scratch = x.new_empty((torch.get_num_threads(), STEPS * pitch))
+    named = None if source is None else source.data_ptr()
+    codes: list[int] = []
+
+    def some(part: int, parts: int) -> None:
+        arrays = x.data_ptr(), named, by_y.data_ptr(), found.data_ptr(), scratch[part].data_ptr()
+        codes.append(function(*arrays, windows, features, filters, taps, stride, dilation, rows, pitch, part, parts))
+
+    share(some, alone=windows * features * filters * taps < 4_000_000)
+    return None if any(codes) else found[:, :features, :filters].contiguous()
 
 
 def outer(x: Tensor, y: Tensor) -> Tensor:
@@ -89,29 +124,45 @@ def outer(x: Tensor, y: Tensor) -> Tensor:
     Returns:
         (k, m).
     """
-    (steps, features), filters = x.shape, y.shape[1]
-    kernel = native.find("kernel_gradient", "pppppnnnnnnnnnn")
-    if kernel is None or not by_onednn(x.t(), y) or features < 8 or filters < 16:
-        # The wider side last: oneDNN is up to twice as fast so.
-        return mm(x.t(), y) if filters >= features else mm(y.t(), x).t()
-    x, y = x.contiguous(), y.contiguous()
-    rows, pitch = features + _ACROSS - 1, -(-filters // _WIDTH) * _WIDTH
-    if pitch > filters:
-        y = torch.nn.functional.pad(y, (0, pitch - filters))
-    source = torch.arange(steps)
-    found = x.new_empty((rows, pitch))
-    scratch = x.new_empty((torch.get_num_threads(), _STEPS * pitch))
+    found = kernel_gradient(x, None, y, 1, 1, 1) if by_onednn(x.t(), y) else None
+    if found is not None:
+        return found[0]
+    # The wider side last: oneDNN is up to twice as fast so.
+    return mm(x.t(), y) if y.shape[1] >= x.shape[1] else mm(y.t(), x).t()
+
+
+def spread(
+    given: Tensor, above: Tensor | None, source: Tensor | None, summed: bool
+) -> tuple[Tensor, Tensor | None] | None:
+    """Steps to slots, where a ReLU let them pass, and their sum, in C: one pass over memory in place of three.
+
+    Args:
+        given: (n, m) gradient by the output.
+        above: (n, m) output of the ReLU; None where there was none.
+        source: (slots,) the step at each slot, below 0 for zeros; None where the slots are the steps.
+        summed: whether the sum is wanted.
+
+    Returns:
+        (slots, m) and (m,); None where the kernel is not to be had.
+    """
+    kernel = native.find("spread", "pppppnnn")
+    if kernel is None or given.dtype != torch.float32 or given.device.type != "cpu":
+        return None
+    given, width, slots = given.contiguous(), given.shape[1], given.shape[0] if source is None else len(source)
+    to, sums = given.new_empty((slots, width)), given.new_zeros((torch.get_num_threads(), 2, width))
+    sign, named = (None if array is None else array.data_ptr() for array in (above, source))
 
     def some(part: int, parts: int) -> None:
-        arrays = (t.data_ptr() for t in (x, source, y, found, scratch[part]))
-        kernel(*arrays, steps, features, pitch, 1, 1, 1, rows, pitch, part, parts)
+        first, last = slots * part // parts, slots * (part + 1) // parts
+        sum_of_part = sums[part].data_ptr() if summed else None
+        kernel(given.data_ptr(), sign, named, to.data_ptr(), sum_of_part, first, last, width)
 
-    share(some)
-    return found[:features, :filters].contiguous()
+    share(some, alone=to.numel() < 100_000)
+    return to, sums[:, 0].sum(0) if summed else None
 
 
 def passed(given: Tensor, y: Tensor | None, summed: bool) -> tuple[Tensor, Tensor | None]:
-    """What a ReLU lets pass of a gradient, and its sum over the steps, in one pass over memory.
+    """What a ReLU lets pass of a gradient, and its sum over the steps.
 
     Args:
         given: (n, m) gradient by the output.
@@ -121,21 +172,8 @@ def passed(given: Tensor, y: Tensor | None, summed: bool) -> tuple[Tensor, Tenso
     Returns:
         (n, m) and (m,).
     """
-    kernel = native.find("spread", "pppppnnn")
-    if y is None or kernel is None or given.dtype != torch.float32 or given.device.type != "cpu":
-        given = given if y is None else torch.ops.aten.threshold_backward(given, y, 0)
-        return given, given.sum(0) if summed else None
-    given, (steps, width) = given.contiguous(), given.shape
-    source, to = torch.arange(steps), torch.empty_like(given)
-    sums = given.new_zeros((torch.get_num_threads(), 2, width))
-
-    def some(part: int, parts: int) -> None:
-        first, last = steps * part // parts, steps * (part + 1) // parts
-        arrays = (t.data_ptr() for t in (given, y, source, to, sums[part]))
-        kernel(*arrays, first, last, width)
-
-    share(some, alone=to.numel() < 100_000)
-    total = sums[0, 0]
-    for other in sums[1:, 0]:
-        total = total + other
-    return to, total if summed else None
+    made = None if y is None else spread(given, y, None, summed)
+    if made is not None:
+        return made
+    given = given if y is None else torch.ops.aten.threshold_backward(given, y, 0)
+    return given, given.sum(0) if summed else None
