@@ -693,19 +693,8 @@ def source_of(
         x = tuple(x)
     if isinstance(x, ParquetRows):
         _refuse_beside("ParquetRows", "ParquetRows(path, x=..., y=..., weight=...)", y, weight)
-        y, weight = (x.y, x.weight) if named is None else named(x.y, x.weight)
-        from padless.data.streaming import RowGroups
-
-        return RowGroups(
-            x,
-            mask_maker,
-            y,
-            weight,
-            batch_size=32 if batch_size is None else batch_size,
-            max_tokens=max_tokens,
-            steps=steps,
-            length_grouping=length_grouping or 0,
-        )
+        rule = {"max_tokens": max_tokens, "steps": steps, "length_grouping": length_grouping or 0}
+        return _of_files(x, mask_maker, named, batch_size=32 if batch_size is None else batch_size, **rule)
     if not yields_batches(x):
         if named is not None:
             y, weight = named(y, weight)
@@ -722,6 +711,19 @@ def source_of(
         )
     _refuse_beside("a generator", "yield x, y", y, weight)
     return Stream(x, steps, mask_maker, ragged_rank, named)
+
+
+def _of_files(
+    rows: ParquetRows,
+    mask_maker: Layer | None,
+    named: Callable[[Any, Any], tuple[Any, Any]] | None,
+    **rule: Any,
+) -> Planned:
+    """Rows in files as a source, their targets and weights named by the outputs."""
+    from padless.data.streaming import RowGroups
+
+    y, weight = (rows.y, rows.weight) if named is None else named(rows.y, rows.weight)
+    return RowGroups(rows, mask_maker, y, weight, **rule)
 
 
 def _refuse_beside(source: str, fix: str, y: Any, weight: Any) -> None:

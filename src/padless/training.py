@@ -60,9 +60,9 @@ class Trainer(Layer):
         self._totals: dict[str, Any] = {}
         self._extra = np.zeros(2)
         self._seed = 0
-        self.plan: EpochPlan | None = None
-        self._place: dict[str, int] = {}
-        self._resumed: dict[str, int] | None = None
+        self.epoch_plan: EpochPlan | None = None
+        self._data_place: dict[str, int] = {}
+        self._data_resumed: dict[str, int] | None = None
         self._class_weight: dict[int, float] | None = None
         self._programs: dict[str, tuple[Any, Program]] = {}
         self._constraints: dict[str, Callable[[Array], Array]] = {}
@@ -70,11 +70,13 @@ class Trainer(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, or a model in another process, makes its own.
-        return {name: value for name, value in self.__dict__.items() if name not in ("_programs", "_lock", "plan")}
+        return {
+            name: value for name, value in self.__dict__.items() if name not in ("_programs", "_lock", "epoch_plan")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__dict__.update(_programs={}, _lock=threading.RLock(), plan=None)
+        self.__dict__.update(_programs={}, _lock=threading.RLock(), epoch_plan=None)
 
     # ---- compile
 
@@ -488,8 +490,8 @@ class Trainer(Layer):
         """Train.
 
         Args:
-            x: a list of sequences, a Ragged, an array, a tuple of these for several inputs; or something that yields
-                batches: a generator, a DataLoader.
+            x: a list of sequences, a Ragged, an array, a tuple of these for several inputs; `padless.data.ParquetRows`
+                for files larger than memory; or something that yields batches: a generator, a DataLoader.
             y: targets, one per row or one per step.
             batch_size: rows of a batch; 32 by default.
             epochs: how often to go through the data (index of the last epoch, as in Keras).
@@ -513,7 +515,8 @@ class Trainer(Layer):
 
         Returns:
             The history: loss and metrics by epoch, by live steps, whatever the batching. Ctrl-C ends training after
-            the batch at hand and returns the history so far.
+            the batch at hand and returns the history so far. `data_state` then says where to go on, and `epoch_plan`
+            which rows the batches had.
 
         Raises:
             DataError: when counts or rows differ, a row is longer than max_tokens, or a generator ends early.
@@ -544,7 +547,7 @@ class Trainer(Layer):
             if shuffle or length_grouping:
                 self._refuse_shuffling(length_grouping)
         source.warn_of_empty_rows()
-        self._place = {"seed": _random.next_seed(), "epoch": initial_epoch, "batch": 0}
+        self._data_place = {"seed": _random.next_seed(), "epoch": initial_epoch, "batch": 0}
         self._class_weight = class_weight
         history = self.history = History()
         told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
@@ -593,7 +596,7 @@ class Trainer(Layer):
         that epoch in the order in which they would have come, and epochs after it as they would have been. Weights and
         optimizer are saved and loaded apart from it.
         """
-        return dict(self._place if self._resumed is None else self._resumed)
+        return dict(self._data_place if self._data_resumed is None else self._data_resumed)
 
     @data_state.setter
     def data_state(self, state: dict[str, int]) -> None:
@@ -601,22 +604,22 @@ class Trainer(Layer):
             raise ArgumentError(
                 explain("data_state", expected="seed, epoch and batch", got=repr(state), fix="state = model.data_state")
             )
-        self._resumed = {name: int(number) for name, number in state.items()}
+        self._data_resumed = {name: int(number) for name, number in state.items()}
 
     def _start(self) -> int:
         """The epoch to begin with, with its seed, once callbacks had their say."""
-        if self._resumed is not None:
-            self._place, self._resumed = self._resumed, None
-        self._seed = self._place["seed"]
-        return self._place["epoch"]
+        if self._data_resumed is not None:
+            self._data_place, self._data_resumed = self._data_resumed, None
+        self._seed = self._data_place["seed"]
+        return self._data_place["epoch"]
 
     def _batches_of(self, source: Source, shuffle: bool) -> Generator[Batch]:
         """What is left of the epoch at hand."""
-        place = self._place
+        place = self._data_place
         if isinstance(source, Planned):
-            self.plan = source.planner.plan(place["epoch"], place["seed"] if shuffle else None, place["batch"])
-            return source.batches(self.plan)
-        self.plan = None
+            self.epoch_plan = source.planner.plan(place["epoch"], place["seed"] if shuffle else None, place["batch"])
+            return source.batches(self.epoch_plan)
+        self.epoch_plan = None
         batches = source.epoch()
         for _ in range(place["batch"]):
             next(batches, None)
@@ -626,7 +629,7 @@ class Trainer(Layer):
         self, epoch: int, source: Source, shuffle: bool, told: CallbackList, interrupted: Callable[[], bool]
     ) -> Logs:
         self.reset_metrics()
-        place = self._place
+        place = self._data_place
         batches = self._batches_of(source, shuffle)
         told.expect(len(source) or None)
         told.tell("on_epoch_begin", epoch, {})
@@ -1077,7 +1080,7 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 
 _BOOKKEEPING = frozenset(
     "built compiled history iterations last_batch_steps stop_training "
-    "_class_weight _first_spec _heads _learning_rate _place _resumed _seed _totals plan".split()
+    "_class_weight _first_spec _heads _data_place _data_resumed _learning_rate _seed _totals epoch_plan".split()
 )
 """Attributes that change while a model trains and that no step reads."""
 

@@ -23,7 +23,7 @@ from padless import Ragged, layers
 from padless.batching import EmptyRowsWarning
 from padless.data import ParquetRows, plan_epoch
 from padless.data.streaming import ahead
-from padless.errors import ArgumentError, DataError
+from padless.errors import ArgumentError, BackendError, DataError
 from tests.tolerances import VALUES
 
 pa = pytest.importorskip("pyarrow")
@@ -469,6 +469,12 @@ def test_rows_that_are_too_long_or_wrong_are_named_with_their_file(trainer: str,
     written(tmp_path, [[20, 20], [20]], ids=[*IDS[:47], [99], *IDS[48:]])
     with pytest.raises(DataError, match=r"row 7 of part-1\.parquet"):
         model().fit(ParquetRows(tmp_path, "ids", "label"), verbose=0)
+
+
+def test_without_pyarrow_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(BackendError, match=r"ParquetRows: expected pyarrow[^$]*pip install pyarrow"):
+        ParquetRows(folder, "ids")
 
 
 def test_arguments_that_cannot_be(folder: Path) -> None:

@@ -208,12 +208,12 @@ def test_the_last_plan_of_fit_is_there_and_a_copy_goes_without(trainer: str) -> 
     import pickle
 
     made = model()
-    assert made.plan is None
+    assert made.epoch_plan is None
     made.fit(ROWS, Y, epochs=2, batch_size=7, verbose=0)
-    assert (len(made.plan), made.plan.epoch, made.plan.done) == (5, 1, 5)
-    assert pickle.loads(pickle.dumps(made)).plan is None
+    assert (len(made.epoch_plan), made.epoch_plan.epoch, made.epoch_plan.done) == (5, 1, 5)
+    assert pickle.loads(pickle.dumps(made)).epoch_plan is None
     made.fit(iter([(ROWS, Y)]), verbose=0)
-    assert made.plan is None
+    assert made.epoch_plan is None
 
 
 def test_a_state_of_other_data_or_with_other_names() -> None:
