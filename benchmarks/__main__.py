@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import machine, more, small, speed, tables
+from benchmarks import feeding, machine, more, small, speed, tables
 from benchmarks.data import WASTES
 from benchmarks.machine import Ceilings
 from benchmarks.orchestrator import Setting
@@ -14,7 +14,7 @@ from benchmarks.peers import CONTESTANTS, OPTIONAL
 from benchmarks.tables import Table
 from benchmarks.workloads import WORKLOADS
 
-QUESTIONS = ("import", "overhead", "pad_sequences", "memory", "slope", "requests", "speed")
+QUESTIONS = ("import", "overhead", "pad_sequences", "data", "memory", "slope", "requests", "speed")
 SERVED = ("bilstm64", "encoder128")
 NEAR = ("padless random", "padless grouped", "PyTorch padded")
 RIVALS = (*NEAR, "PyTorch bucketed", "PyTorch packed", "Keras tensorflow padded", "Keras jax bucketed")
@@ -61,6 +61,8 @@ def answer(question: str, options: argparse.Namespace, setting: Setting, ceiling
         return more.memory(near, setting)
     if question == "requests":
         return more.requests([WORKLOADS[name] for name in SERVED], options.names, setting, 4 if options.quick else 64)
+    if question == "data":
+        return feeding.data(setting.turns, 2 if options.quick else 100)
     work = {"import": small.imports, "overhead": small.overhead, "pad_sequences": small.padding}
     return work[question](setting.turns)
 

@@ -81,6 +81,13 @@ def _of(rows: list[np.ndarray], targets: np.ndarray, vocabulary: int, classes: i
     return Data(np.concatenate(rows), splits, np.asarray(targets, np.int32), vocabulary, classes, source)
 
 
+def articles() -> list[str]:
+    """The texts of the BBC articles."""
+    from examples.bbc_news import load_articles
+
+    return list(load_articles()[0])
+
+
 def _articles() -> tuple[list[list[int]], np.ndarray, list[str]]:
     """Ids of all BBC articles, their classes, their texts."""
     from examples.bbc_news import load_articles

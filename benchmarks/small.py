@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.host_overhead import of_layers, timed
 from benchmarks.tables import Table, spread
-from benchmarks.targets import IMPORT, OVERHEAD, PADDING, verdict
+from benchmarks.targets import IMPORT, OVERHEAD, PADDING, least, verdict
 
 
 def imports(turns: int) -> list[Table]:
@@ -100,7 +100,7 @@ def padding(turns: int) -> list[Table]:
                 f"{middle['limit'] / middle['padless']:.0%}",
                 f"{reach:g}",
                 f"{aim:g}",
-                "aim met" if ratio >= aim else "met" if ratio >= reach else "missed",
+                least(ratio, reach, aim),
             ]
         )
     head = ["rows", "Keras ms", "padless ms", "zero-fill and copy ms", "Keras / padless", "share of the limit"]
