@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padless.errors import DataError, DTypeError, MaskError, explain
-from padless.ragged import Ragged
+from padless.ragged import Ragged, end_to_end
 from padless.rows import PairRows, RowPartition
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def values_of(column: Any, where: str = "from_arrow", first_row: int = 0) -> Rag
         first_row += len(chunk)
     if not parts:
         return _read(pa.array([], column.type), where, lambda entry: entry)
-    return parts[0] if len(parts) == 1 else _end_to_end(parts)
+    return parts[0] if len(parts) == 1 else end_to_end(parts)
 
 
 def rows_of(column: Any, where: str = "from_arrow", first_row: int = 0) -> Ragged:
@@ -261,11 +261,3 @@ def _refuse_nulls(array: pyarrow.Array, where: str, row_of: RowOf) -> None:
             "pandas, drop_nulls() or fill_null() in polars",
         )
     )
-
-
-def _end_to_end(parts: list[Any]) -> Ragged | NDArray[Any]:
-    """Chunks put end to end."""
-    if not isinstance(parts[0], Ragged):
-        return np.concatenate(parts)
-    lengths = np.concatenate([part.rows.row_lengths for part in parts])
-    return Ragged(_end_to_end([part.values for part in parts]), RowPartition.from_lengths(lengths))
