@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from padless import backends
+from padless.data import tables
 from padless.errors import ArgumentError, DataError, DTypeError, explain
 from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
@@ -211,7 +212,8 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
 
     Args:
         what: such as "x", for errors.
-        data: a list of sequences or of numbers, a Ragged, an array, a tensor (a jagged one, too), or a pandas column.
+        data: a list of sequences or of numbers, a Ragged, an array, a tensor (a jagged one, too), or a column or table
+            that `tables.read` knows.
         mask_maker: the layer that finds padding, if data are the input of one.
         ragged_rank: how many axes after the first vary in a list, where that is known.
 
@@ -221,6 +223,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
     Raises:
         DTypeError: when it is nothing of the kind.
     """
+    data = tables.read(data, what, ragged_rank)
     if isinstance(data, Ragged):
         return RaggedColumn(_without_masked_steps(data.numpy(), mask_maker))
     texts = as_texts(data)
@@ -234,8 +237,6 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
         return ArrayColumn(np.asarray(data))
     if getattr(data, "is_nested", False):
         return column(what, Ragged.from_nested(data), mask_maker)
-    if hasattr(data, "to_numpy"):  # pandas, polars
-        data = data.to_numpy()
     if getattr(data, "dtype", None) == np.dtype(object):
         return column(what, list(data), mask_maker, ragged_rank)
     if not getattr(data, "ndim", 0):
@@ -345,6 +346,7 @@ class Table:
         self.weights: Any = (
             None if weight is None else _columns("sample_weight", list(weight) if isinstance(weight, tuple) else weight)
         )
+        _refuse_texts(_named("y", self.targets) | _named("sample_weight", self.weights))
         columns = {**_named("x", self.inputs), **_named("y", self.targets), **_named("sample_weight", self.weights)}
         counts = {name: part.nrows for name, part in columns.items()}
         if len(set(counts.values())) != 1:
@@ -604,6 +606,20 @@ def _named(what: str, tree: Any) -> dict[str, Column]:
     return found
 
 
+def _refuse_texts(columns: dict[str, Column]) -> None:
+    """Targets and weights are numbers; nothing in a model could read texts."""
+    for name, part in columns.items():
+        if isinstance(part, ArrayColumn) and part.data.dtype == object:
+            raise DTypeError(
+                explain(
+                    name,
+                    expected="numbers",
+                    got=f"{part.data.reshape(-1)[0]!r} in row 0",
+                    fix="layers.StringLookup(num_oov_indices=0), adapted to them, makes class numbers of names",
+                )
+            )
+
+
 def _hollow(col: Column) -> Column:
     if isinstance(col, RaggedColumn) and col.data.flat_values.ndim > 1:
         return RaggedColumn(col.data.with_flat_values(col.data.flat_values[:, :0]))
@@ -728,7 +744,7 @@ def yields_batches(x: Any) -> bool:
     Returns:
         True for what can only be iterated.
     """
-    rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or hasattr(x, "to_numpy")
+    rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or tables.is_columnar(x)
     return not rows and hasattr(x, "__iter__")
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from padless import graph, outputs, saving
 from padless.backends.base import Array
+from padless.data import tables
+from padless.data.tables import Wanted
 from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
 from padless.function import ModelFunction
@@ -106,6 +108,7 @@ class Model(Trainer, Layer):
 
     def _enter_inputs(self, x: Any, mask: Any) -> tuple[Any, Form]:
         """Turn what the user gives into values, one or several."""
+        x = tables.inputs(x, self._wanted())
         many = isinstance(x, tuple) or (isinstance(x, list) and bool(x) and all(isinstance(v, Ragged) for v in x))
 
         def given(key: int | str, value: Any) -> tuple[Any, Form]:
@@ -132,6 +135,9 @@ class Model(Trainer, Layer):
         elif isinstance(spec, list):
             spec = spec[key] if isinstance(key, int) and key < len(spec) else None
         return _varying(spec[1:]) if isinstance(spec, Spec) and spec.ragged else None
+
+    def _wanted(self) -> Wanted:
+        return super()._wanted()._replace(ninputs=0)
 
     def _prepared(self, x: Any) -> Any:
         return x
@@ -441,6 +447,10 @@ class Sequential(Model):
     def _ragged_rank(self, key: int | str) -> int | None:
         return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:])
 
+    def _wanted(self) -> Wanted:
+        names = () if self._input is None else (self._input.name,)
+        return super()._wanted()._replace(inputs=names, ninputs=1)
+
     def decide(self, y: Any) -> Any:
         """As the last layer does.
 
@@ -615,6 +625,11 @@ class Functional(Model):
             symbol = next((symbol for symbol in self.inputs if symbol.name == key), None)
         return None if symbol is None else _varying(symbol.shape[1:])
 
+    def _wanted(self) -> Wanted:
+        by_name = isinstance(self._input_tree, dict)
+        names = list(self._input_tree) if by_name else [symbol.name for symbol in self.inputs]
+        return super()._wanted()._replace(inputs=names, ninputs=len(self.inputs), by_name=by_name)
+
     def _standins(self) -> Any:
         return graph.replace(self._input_tree, lambda symbol: symbol.standin)
 
@@ -652,8 +667,8 @@ def _maker(symbol: Symbol) -> Layer | None:
 
 
 def _varying(shape: tuple[int | None, ...]) -> int | None:
-    """How many axes of a row vary, where that is more than the one which lists show by themselves."""
-    return 2 if len(shape) > 1 and shape[1] is None else None
+    """How many axes of a row vary, where steps have several numbers: of one, lists show it by themselves."""
+    return None if len(shape) < 2 else 2 if shape[1] is None else 1
 
 
 def _mask_of(mask: Any, key: Any, inputs: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from padless.data.tables import is_columnar
 from padless.errors import ArgumentError, DataError, NotBuiltError, ShapeError, explain
 from padless.layer import Array, Layer
 from padless.layers.arguments import beside, refuse_time, trailing_axes
@@ -207,7 +208,7 @@ class Normalization(Layer):
             got, fix = "mean and variance", "leave them out, or leave out adapt"
             raise ArgumentError(explain(f"{self.place}: adapt", expected="neither given", got=got, fix=fix))
         count, mean, squares = 0, np.zeros(()), np.zeros(())
-        at_hand = isinstance(data, list | tuple | Ragged) or hasattr(data, "shape")
+        at_hand = isinstance(data, list | tuple | Ragged) or hasattr(data, "shape") or is_columnar(data)
         for batch in [data] if at_hand else itertools.islice(data, steps):
             value = on_host(batch, self.place)
             if not self.built:
