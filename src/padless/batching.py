@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from padless import backends
 from padless.data import tables
-from padless.errors import ArgumentError, DataError, DTypeError, explain
+from padless.data.loading import iterated, structure
+from padless.errors import ArgumentError, DataError, DTypeError, PadlessError, explain
 from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
 from padless.ragged import Ragged
@@ -662,13 +663,18 @@ class Stream:
         self.ragged_rank = ragged_rank
         self.mask_maker = mask_maker
         self._iterator: Iterator[Any] | None = None
-        self.once = iter(source) is source
+        self.once = hasattr(source, "__iter__") and not hasattr(source, "as_numpy_iterator") and iter(source) is source
+        self._first: str | None = None
+        self._epoch = 0
 
     def __len__(self) -> int:
         """Number of batches of an epoch, 0 if nobody knows."""
         if self.steps is not None:
             return self.steps
-        return len(self.source) if isinstance(self.source, Sized) else 0
+        try:
+            return len(self.source)  # type: ignore[arg-type]
+        except TypeError:  # tf.data has a length only where it knows it
+            return 0
 
     def warn_of_empty_rows(self) -> None:
         """Nothing is known of rows to come."""
@@ -677,7 +683,7 @@ class Stream:
         """Give the batches of one epoch.
 
         Args:
-            shuffle: not used: who makes the batches orders them.
+            shuffle: draws the order of batches that are asked for by number; others come as they come.
 
         Yields:
             The batches.
@@ -686,14 +692,15 @@ class Stream:
             DataError: when the source ends before the epoch does, or yields nothing at all.
         """
         if self._iterator is None or not (self.once or self.steps):
-            self._iterator = iter(self.source)
+            self._iterator = iterated(self.source, shuffle)
+        self._epoch += 1
         done = 0
         while self.steps is None or done < self.steps:
             try:
                 item = next(self._iterator)
             except StopIteration:
                 if self.steps is not None and not self.once and done == 0:
-                    self._iterator = iter(self.source)
+                    self._iterator = iterated(self.source, shuffle)
                     item = next(self._iterator, None)
                     if item is None:
                         break
@@ -702,7 +709,7 @@ class Stream:
                 else:
                     break
             done += 1
-            yield self._batch(item)
+            yield self._checked(item, f"batch {done - 1} of epoch {self._epoch}")
         if self.steps is None or done < self.steps:
             raise DataError(
                 explain(
@@ -713,6 +720,27 @@ class Stream:
                     "the training so far is kept in the weights and in model.history",
                 )
             )
+
+    def _checked(self, item: Any, place: str) -> Batch:
+        """A batch, which is made of the same as the first one."""
+        try:
+            batch = self._batch(item)
+        except PadlessError as wrong:
+            raise wrong.inside(place) from None
+        made = structure((batch.x, batch.y, batch.weight))
+        if self._first is None:
+            self._first = made
+        if made != self._first and batch.nsteps:
+            raise DataError(
+                explain(
+                    place,
+                    expected=f"x, y and weights as in the first batch: {self._first}",
+                    got=made,
+                    fix="yield the same parts each time, with the same features; "
+                    "the training so far is kept in the weights and in model.history",
+                )
+            )
+        return batch
 
     def _batch(self, item: Any) -> Batch:
         parts = item if isinstance(item, tuple) else (item,)
@@ -742,10 +770,11 @@ def yields_batches(x: Any) -> bool:
         x: what `fit` was given.
 
     Returns:
-        True for what can only be iterated.
+        True for what can only be iterated, or gives batches by number.
     """
     rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or tables.is_columnar(x)
-    return not rows and hasattr(x, "__iter__")
+    by_number = hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    return not rows and (hasattr(x, "__iter__") or by_number)
 
 
 def source_of(

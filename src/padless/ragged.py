@@ -324,14 +324,14 @@ class Ragged(Operators):
         """Make a ragged value of a tf.RaggedTensor.
 
         Args:
-            x: the tensor.
+            x: the tensor, or a RaggedTensorValue.
 
         Returns:
             The value, NumPy.
         """
         inner = x.values
-        values = cls.from_tensorflow(inner) if hasattr(inner, "row_splits") else inner.numpy()
-        return cls(values, RowPartition(x.row_splits.numpy()))
+        values = cls.from_tensorflow(inner) if hasattr(inner, "row_splits") else np.asarray(inner)
+        return cls(values, RowPartition(np.asarray(x.row_splits)))
 
     @classmethod
     def from_awkward(cls, x: awkward.Array) -> Ragged:

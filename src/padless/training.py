@@ -496,11 +496,11 @@ class Trainer(Layer):
         """Train.
 
         Args:
-            x: a list of sequences, a Ragged, an array, or a column: a pandas or polars Series, a pyarrow Array, a column
-                of an HF Dataset; a tuple or dict of these for several inputs. Or a table: a DataFrame, a pyarrow Table, an
+            x: a list of sequences, a Ragged, an array, or a column: a pandas or polars Series, a pyarrow Array, one of
+                an HF Dataset; a tuple or dict of these for several inputs. Or a table: a DataFrame, a pyarrow Table, an
                 HF Dataset, the path of a Parquet file. Its columns go to the inputs of the same name; a model with
                 one input also takes the only column that is left, or all those left if they are numbers. Or something
-                that yields batches: a generator, a DataLoader.
+                that yields batches: a generator, a DataLoader, a PyDataset, a tf.data.Dataset.
             y: targets, one per row or one per step; or names of columns of the table x. Without y the columns with the
                 names of the outputs are the targets.
             batch_size: rows of a batch; 32 by default.
