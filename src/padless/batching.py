@@ -722,19 +722,19 @@ class Stream:
             )
 
     def _checked(self, item: Any, place: str) -> Batch:
-        """A batch, which is made of the same as the first one."""
+        """A batch, which is made of the same as the first one; weights may be there or not."""
         try:
             batch = self._batch(item)
         except PadlessError as wrong:
             raise wrong.inside(place) from None
-        made = structure((batch.x, batch.y, batch.weight))
+        made = structure((batch.x, batch.y))
         if self._first is None:
             self._first = made
         if made != self._first and batch.nsteps:
             raise DataError(
                 explain(
                     place,
-                    expected=f"x, y and weights as in the first batch: {self._first}",
+                    expected=f"x and y as in the first batch: {self._first}",
                     got=made,
                     fix="yield the same parts each time, with the same features; "
                     "the training so far is kept in the weights and in model.history",

@@ -134,7 +134,7 @@ class Model(Trainer, Layer):
             spec = spec.get(key)
         elif isinstance(spec, list):
             spec = spec[key] if isinstance(key, int) and key < len(spec) else None
-        return _varying(spec[1:]) if isinstance(spec, Spec) and spec.ragged else None
+        return _varying(spec[1:], spec.dtype) if isinstance(spec, Spec) and spec.ragged else None
 
     def _wanted(self) -> Wanted:
         return super()._wanted()._replace(ninputs=0)
@@ -445,7 +445,7 @@ class Sequential(Model):
         return x
 
     def _ragged_rank(self, key: int | str) -> int | None:
-        return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:])
+        return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:], self._input.dtype)
 
     def _wanted(self) -> Wanted:
         names = () if self._input is None else (self._input.name,)
@@ -623,7 +623,7 @@ class Functional(Model):
             symbol = self._input_tree.get(key)
         else:
             symbol = next((symbol for symbol in self.inputs if symbol.name == key), None)
-        return None if symbol is None else _varying(symbol.shape[1:])
+        return None if symbol is None else _varying(symbol.shape[1:], symbol.dtype)
 
     def _wanted(self) -> Wanted:
         by_name = isinstance(self._input_tree, dict)
@@ -666,9 +666,14 @@ def _maker(symbol: Symbol) -> Layer | None:
     return None if node is None else node.layer
 
 
-def _varying(shape: tuple[int | None, ...]) -> int | None:
-    """How many axes of a row vary, where steps have several numbers: of one, lists show it by themselves."""
-    return None if len(shape) < 2 else 2 if shape[1] is None else 1
+def _varying(shape: tuple[int | None, ...], dtype: str) -> int | None:
+    """How many axes of a row vary, where an Input says so; None where lists show it by themselves."""
+    if len(shape) < 2:
+        return None
+    if shape[1] is None:
+        return 2
+    # Of whole numbers they may be sentences padded to one length; so may rows of a fixed number of them.
+    return 1 if shape[0] is None and dtype.startswith("float") else None
 
 
 def _mask_of(mask: Any, key: Any, inputs: Any) -> Any:

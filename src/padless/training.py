@@ -222,7 +222,7 @@ class Trainer(Layer):
 
     def _wanted(self) -> Wanted:
         """What the model reads of a table."""
-        outputs = self._heads.names or self.output_names or ()
+        outputs = self._heads.names or ()
         return Wanted(outputs=outputs, needs_targets=self.loss is not None, ragged_rank=self._ragged_rank)
 
     def _ragged_rank(self, key: int | str) -> int | None:
