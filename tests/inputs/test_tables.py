@@ -194,6 +194,16 @@ def test_all_kinds_of_texts(column: Any) -> None:
     assert vectorize(column).to_list() == vectorize(TEXTS).to_list()
 
 
+def test_a_tokenizer_reads_columns(library: Table) -> None:
+    table = library({"text": TEXTS, "words": [text.split() for text in TEXTS]})
+    for column, plain in (("text", TEXTS), ("words", [text.split() for text in TEXTS])):
+        ours, lists = padless.preprocessing.text.Tokenizer(), padless.preprocessing.text.Tokenizer()
+        ours.fit_on_texts(table[column])
+        lists.fit_on_texts(plain)
+        assert ours.word_index == lists.word_index
+        assert ours.texts_to_sequences(table[column]) == lists.texts_to_sequences(plain)
+
+
 def test_rows_of_words_go_to_a_lookup(library: Table) -> None:
     words = [["red", "blue"], [], ["green", "red"]]
     table = library({"words": words})

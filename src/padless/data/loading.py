@@ -69,10 +69,8 @@ def iterated(source: Any, shuffle: np.random.Generator | None) -> Iterator[Any]:
         return (_of_tensorflow(batch) for batch in source.as_numpy_iterator())
     kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(source).__mro__}
     if ("torch", "DataLoader") in kinds:
-        from torch.utils.data import default_collate
-
         # Its own way to put samples together makes lists of what were tuples; one of the user's own says what it means.
-        whole = source.collate_fn is default_collate
+        whole = getattr(source.collate_fn, "__name__", "") == "default_collate"
         return (tuple(batch) if whole and isinstance(batch, list) else batch for batch in source)
     if kinds & {("padless", "PyDataset"), ("keras", "PyDataset")} or not hasattr(source, "__iter__"):
         return _by_number(source, shuffle)
