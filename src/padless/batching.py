@@ -5,16 +5,18 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from padless import backends
+from padless.data import tables
+from padless.data.loading import iterated, structure
 from padless.data.parquet import ParquetRows
 from padless.data.plan import EpochPlan, Planner
-from padless.errors import ArgumentError, DataError, DTypeError, explain
+from padless.errors import ArgumentError, DataError, DTypeError, PadlessError, explain
 from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
 from padless.ragged import Ragged
@@ -208,7 +210,8 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
 
     Args:
         what: such as "x", for errors.
-        data: a list of sequences or of numbers, a Ragged, an array, a tensor (a jagged one, too), or a pandas column.
+        data: a list of sequences or of numbers, a Ragged, an array, a tensor (a jagged one, too), or a column or table
+            that `tables.read` knows.
         mask_maker: the layer that finds padding, if data are the input of one.
         ragged_rank: how many axes after the first vary in a list, where that is known.
 
@@ -218,6 +221,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
     Raises:
         DTypeError: when it is nothing of the kind.
     """
+    data = tables.read(data, what, ragged_rank)
     if isinstance(data, Ragged):
         return RaggedColumn(_without_masked_steps(data.numpy(), mask_maker))
     texts = as_texts(data)
@@ -231,8 +235,6 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
         return ArrayColumn(np.asarray(data))
     if getattr(data, "is_nested", False):
         return column(what, Ragged.from_nested(data), mask_maker)
-    if hasattr(data, "to_numpy"):  # pandas, polars
-        data = data.to_numpy()
     if getattr(data, "dtype", None) == np.dtype(object):
         return column(what, list(data), mask_maker, ragged_rank)
     if not getattr(data, "ndim", 0):
@@ -353,6 +355,7 @@ class Table(Planned):
         self.weights: Any = (
             None if weight is None else _columns("sample_weight", list(weight) if isinstance(weight, tuple) else weight)
         )
+        _refuse_texts(_named("y", self.targets) | _named("sample_weight", self.weights))
         columns = {**_named("x", self.inputs), **_named("y", self.targets), **_named("sample_weight", self.weights)}
         counts = {name: part.nrows for name, part in columns.items()}
         if len(set(counts.values())) != 1:
@@ -520,6 +523,20 @@ def _lengths_of(columns: dict[str, RaggedColumn | PaddedColumn]) -> Callable[[],
     return (lambda: np.max([part.lengths() for part in parts], axis=0)) if parts else None
 
 
+def _refuse_texts(columns: dict[str, Column]) -> None:
+    """Targets and weights are numbers; nothing in a model could read texts."""
+    for name, part in columns.items():
+        if isinstance(part, ArrayColumn) and part.data.dtype == object:
+            raise DTypeError(
+                explain(
+                    name,
+                    expected="numbers",
+                    got=f"{part.data.reshape(-1)[0]!r} in row 0",
+                    fix="layers.StringLookup(num_oov_indices=0), adapted to them, makes class numbers of names",
+                )
+            )
+
+
 def _hollow(col: Column) -> Column:
     if isinstance(col, RaggedColumn) and col.data.flat_values.ndim > 1:
         return RaggedColumn(col.data.with_flat_values(col.data.flat_values[:, :0]))
@@ -562,13 +579,18 @@ class Stream:
         self.ragged_rank = ragged_rank
         self.mask_maker = mask_maker
         self._iterator: Iterator[Any] | None = None
-        self.once = iter(source) is source
+        self.once = hasattr(source, "__iter__") and not hasattr(source, "as_numpy_iterator") and iter(source) is source
+        self._first: str | None = None
+        self._epoch = 0
 
     def __len__(self) -> int:
         """Number of batches of an epoch, 0 if nobody knows."""
         if self.steps is not None:
             return self.steps
-        return len(self.source) if isinstance(self.source, Sized) else 0
+        try:
+            return len(self.source)  # type: ignore[arg-type]
+        except TypeError:  # tf.data has a length only where it knows it
+            return 0
 
     def warn_of_empty_rows(self) -> None:
         """Nothing is known of rows to come."""
@@ -577,8 +599,11 @@ class Stream:
         """As of rows that are all at hand."""
         return f"row {row}"
 
-    def epoch(self) -> Generator[Batch]:
-        """Give the batches of one epoch, in the order in which they come.
+    def epoch(self, shuffle: np.random.Generator | None = None) -> Generator[Batch]:
+        """Give the batches of one epoch.
+
+        Args:
+            shuffle: draws the order of batches that are asked for by number; others come as they come.
 
         Yields:
             The batches.
@@ -587,14 +612,15 @@ class Stream:
             DataError: when the source ends before the epoch does, or yields nothing at all.
         """
         if self._iterator is None or not (self.once or self.steps):
-            self._iterator = iter(self.source)
+            self._iterator = iterated(self.source, shuffle)
+        self._epoch += 1
         done = 0
         while self.steps is None or done < self.steps:
             try:
                 item = next(self._iterator)
             except StopIteration:
                 if self.steps is not None and not self.once and done == 0:
-                    self._iterator = iter(self.source)
+                    self._iterator = iterated(self.source, shuffle)
                     item = next(self._iterator, None)
                     if item is None:
                         break
@@ -603,7 +629,7 @@ class Stream:
                 else:
                     break
             done += 1
-            yield self._batch(item)
+            yield self._checked(item, f"batch {done - 1} of epoch {self._epoch}")
         if self.steps is None or done < self.steps:
             raise DataError(
                 explain(
@@ -614,6 +640,27 @@ class Stream:
                     "the training so far is kept in the weights and in model.history",
                 )
             )
+
+    def _checked(self, item: Any, place: str) -> Batch:
+        """A batch, which is made of the same as the first one; weights may be there or not."""
+        try:
+            batch = self._batch(item)
+        except PadlessError as wrong:
+            raise wrong.inside(place) from None
+        made = structure((batch.x, batch.y))
+        if self._first is None:
+            self._first = made
+        if made != self._first and batch.nsteps:
+            raise DataError(
+                explain(
+                    place,
+                    expected=f"x and y as in the first batch: {self._first}",
+                    got=made,
+                    fix="yield the same parts each time, with the same features; "
+                    "the training so far is kept in the weights and in model.history",
+                )
+            )
+        return batch
 
     def _batch(self, item: Any) -> Batch:
         parts = item if isinstance(item, tuple) else (item,)
@@ -643,10 +690,11 @@ def yields_batches(x: Any) -> bool:
         x: what `fit` was given.
 
     Returns:
-        True for what can only be iterated.
+        True for what can only be iterated, or gives batches by number.
     """
-    rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or hasattr(x, "to_numpy")
-    return not rows and hasattr(x, "__iter__")
+    rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or tables.is_columnar(x)
+    by_number = hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    return not rows and (hasattr(x, "__iter__") or by_number)
 
 
 def source_of(

@@ -324,14 +324,14 @@ class Ragged(Operators):
         """Make a ragged value of a tf.RaggedTensor.
 
         Args:
-            x: the tensor.
+            x: the tensor, or a RaggedTensorValue.
 
         Returns:
             The value, NumPy.
         """
         inner = x.values
-        values = cls.from_tensorflow(inner) if hasattr(inner, "row_splits") else inner.numpy()
-        return cls(values, RowPartition(x.row_splits.numpy()))
+        values = cls.from_tensorflow(inner) if hasattr(inner, "row_splits") else np.asarray(inner)
+        return cls(values, RowPartition(np.asarray(x.row_splits)))
 
     @classmethod
     def from_awkward(cls, x: awkward.Array) -> Ragged:
@@ -1071,7 +1071,7 @@ def _from_host_rows(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike
         try:
             values = np.asarray(flat, dtype=dtype)
         except (ValueError, TypeError) as wrong:
-            raise DataError(_bad_row(rows, str(wrong))) from None
+            raise DataError(_bad_row(rows, _first_odd(rows) or str(wrong))) from None
     else:
         arrays = [_steps_of(rows, at) for at in range(len(rows))]
         for at, array in enumerate(arrays):
@@ -1089,7 +1089,7 @@ def _from_host_rows(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike
         values = np.concatenate(live) if live else np.zeros((0, *width), arrays[0].dtype if arrays else np.int64)
         values = values if dtype is None else values.astype(dtype)
     if values.dtype == object or values.dtype.kind in "USO":
-        raise DataError(_bad_row(rows, f"values of type {values.dtype}"))
+        raise DataError(_bad_row(rows, _first_odd(rows) or f"values of type {values.dtype}"))
     if dtype is None and not any(isinstance(row, np.ndarray) for row in rows):
         if values.dtype == np.float64:
             # Lists without a single step say nothing of their kind; ids are the better guess.
@@ -1102,6 +1102,15 @@ def _steps_of(rows: Sequence[Any], at: int) -> npt.NDArray[Any]:
         return np.asarray(rows[at])
     except ValueError:  # NumPy's word for steps of unequal length
         raise DataError(_bad_row(rows, f"row {at} has steps of unequal shapes")) from None
+
+
+def _first_odd(rows: Sequence[Any]) -> str:
+    """The first row with a step that is no number, for errors."""
+    for at, row in enumerate(rows):
+        for step in row:
+            if step is None or isinstance(step, str | bytes) or np.asarray(step).dtype.kind not in "biufc":
+                return f"row {at} with {step!r} in it"
+    return ""
 
 
 def _bad_row(rows: Sequence[Any], what: str) -> str:

@@ -16,7 +16,9 @@ from padless import random as _random
 from padless.backends.base import Array, Program
 from padless.batching import Batch, Planned, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
-from padless.data.plan import EpochPlan
+from padless.data import tables
+from padless.data.plan import EpochPlan, order_of
+from padless.data.tables import Wanted
 from padless.errors import (
     ArgumentError,
     BackendError,
@@ -218,9 +220,16 @@ class Trainer(Layer):
             return tuple(self._moved(part) for part in x)
         if isinstance(x, dict):
             return {key: self._moved(part) for key, part in x.items()}
+        if getattr(x, "dtype", None) == np.dtype(object):
+            return x  # texts, or rows of them, for a layer that reads them on the host
         if isinstance(x, Ragged):
             return x.with_flat_values(self.backend.asarray(x.flat_values))
-        return x if getattr(x, "dtype", None) == np.dtype(object) else self.backend.asarray(x)
+        return self.backend.asarray(x)
+
+    def _wanted(self) -> Wanted:
+        """What the model reads of a table."""
+        outputs = self._heads.names or ()
+        return Wanted(outputs=outputs, needs_targets=self.loss is not None, ragged_rank=self._ragged_rank)
 
     def _ragged_rank(self, key: int | str) -> int | None:
         """How many axes after the first vary in a list for the input of that number or name, where that is known."""
@@ -490,18 +499,24 @@ class Trainer(Layer):
         """Train.
 
         Args:
-            x: a list of sequences, a Ragged, an array, a tuple of these for several inputs; `padless.data.ParquetRows`
-                for files larger than memory; or something that yields batches: a generator, a DataLoader.
-            y: targets, one per row or one per step.
+            x: a list of sequences, a Ragged, an array, or a column: a pandas or polars Series, a pyarrow Array, one of
+                an HF Dataset; a tuple or dict of these for several inputs. Or a table: a DataFrame, a pyarrow Table, an
+                HF Dataset, the path of a Parquet file. Its columns go to the inputs of the same name; a model with
+                one input also takes the only column that is left, or all those left if they are numbers. Or something
+                that yields batches: a generator, a DataLoader, a PyDataset, a tf.data.Dataset. Files larger than memory
+                are `padless.data.ParquetRows`.
+            y: targets, one per row or one per step; or names of columns of the table x. Without y the columns with the
+                names of the outputs are the targets.
             batch_size: rows of a batch; 32 by default.
             epochs: how often to go through the data (index of the last epoch, as in Keras).
             verbose: 0 silent, 1 a live bar, 2 a line per epoch; "auto" is 1 on a terminal, else 2.
             callbacks: told how training goes.
             validation_split: share of the last rows that is held out.
-            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or a source of batches.
+            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, a source of batches, or a
+                table, which names of columns in y and sample_weight mean as well.
             shuffle: whether to draw a new order for each epoch.
             class_weight: weight of each class, by its number.
-            sample_weight: (B,) one weight per row, or one per step.
+            sample_weight: (B,) one weight per row, or one per step; or the name of a column of the table x.
             initial_epoch: where to go on counting.
             steps_per_epoch: batches of an epoch; default: all.
             validation_steps: batches of a validation; default: all.
@@ -536,6 +551,8 @@ class Trainer(Layer):
         held_out: Source | None = None
         if validation_data is not None:
             by_steps = None if validation_batch_size else max_tokens
+            if tables.is_columnar(validation_data):
+                validation_data = (validation_data, *tables.names_only(y, sample_weight))
             held_out = self._validation_source(
                 validation_data, validation_batch_size or batch_size, validation_steps, by_steps, length_grouping
             )
@@ -620,7 +637,7 @@ class Trainer(Layer):
             self.epoch_plan = source.planner.plan(place["epoch"], place["seed"] if shuffle else None, place["batch"])
             return source.batches(self.epoch_plan)
         self.epoch_plan = None
-        batches = source.epoch()
+        batches = source.epoch(order_of(place["seed"], place["epoch"]) if shuffle else None)
         for _ in range(place["batch"]):
             next(batches, None)
         return batches
@@ -699,6 +716,7 @@ class Trainer(Layer):
     ) -> Source:
         if x is None:
             raise ArgumentError(explain("fit", expected="data", got="x=None", fix="model.fit(x, y)"))
+        x, y, weight = tables.resolved(x, y, weight, self._wanted())
         return batching.source_of(
             x,
             y,
@@ -909,6 +927,7 @@ class Trainer(Layer):
             NumPy: an array (B, ...) where rows end in the model; else the form that came in: a list of arrays for a
             list, a Ragged for a Ragged, a padded array for a padded one. Rows are in the order given.
         """
+        x = tables.inputs(x, self._wanted())
         source = self._source(x, None, None, batch_size, steps, max_tokens, length_grouping)
         if length_grouping:
             self._refuse_shuffling(length_grouping)
@@ -998,6 +1017,7 @@ class Trainer(Layer):
         Returns:
             As `predict`.
         """
+        x = tables.inputs(x, self._wanted())
         table = self._table(x, None, None)
         y = self._predict_on(table.batch(np.arange(table.nrows)))
         return _form_of(x, several=isinstance(table.inputs, tuple)).leave(y)

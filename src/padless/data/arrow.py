@@ -148,7 +148,10 @@ def _unwrapped(array: pyarrow.Array) -> pyarrow.Array:
         kind = array.type
         name = getattr(kind, "extension_name", "")
         if pa.types.is_dictionary(kind):
-            array = array.dictionary_decode()
+            texts = "view" in str(kind.value_type)  # which pyarrow cannot take from
+            array = (
+                array.cast(pa.dictionary(kind.index_type, pa.large_string())) if texts else array
+            ).dictionary_decode()
         elif pa.types.is_run_end_encoded(kind):
             array = pc.run_end_decode(array)
         elif name == "arrow.bool8":
