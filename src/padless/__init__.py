@@ -68,7 +68,8 @@ _LAZY = {
 }
 _MODULES = (
     "activations", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
+    "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing",
+    "text", "utils",
 )  # fmt: skip
 
 

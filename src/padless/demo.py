@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import padless
 from padless import Sequential, layers
@@ -26,6 +27,8 @@ from padless.preprocessing.text import Tokenizer, tokenizer_from_json
 from padless.utils import pad_sequences
 
 BATCH = 32
+PROGRAM = "python -m padless demo"
+Int = NDArray[np.int64]
 
 
 def load_articles() -> tuple[list[str], Any, list[str]]:
@@ -40,7 +43,7 @@ def missing() -> list[str]:
     return [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
 
 
-def show_lengths(lengths: np.ndarray) -> None:
+def show_lengths(lengths: NDArray[Any]) -> None:
     """A histogram, and what padding would cost; the lengths come in the shuffled order of the articles."""
     block = "█" if "utf" in (sys.stdout.encoding or "").lower() else "#"
     edges = [0, 100, 200, 300, 400, 500, 600, 800, 1000, 2000, 5000]
@@ -55,6 +58,7 @@ def show_lengths(lengths: np.ndarray) -> None:
 
 
 def make_model(vocabulary: int, classes: int) -> Any:
+    """Embedding, a bidirectional LSTM, the maximum over the words, a softmax."""
     model = Sequential(
         [
             layers.Embedding(vocabulary, 128, mask_zero=True),
@@ -72,17 +76,20 @@ def make_model(vocabulary: int, classes: int) -> Any:
 
 
 def excerpt(text: str, width: int = 100) -> str:
+    """The beginning of a text, in one line."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[:width].rsplit(" ", 1)[0] + " ..."
 
 
-def show_prediction(text: str, scores: np.ndarray, names: Sequence[str], truth: str | None = None) -> None:
+def show_prediction(text: str, scores: NDArray[Any], names: Sequence[str], truth: str | None = None) -> None:
+    """What the model takes a text for."""
     best = int(np.argmax(scores))
     asked = "" if truth is None else f" (the BBC filed it under {truth})"
     print(f'  "{excerpt(text)}"\n    {names[best]}, {scores[best]:.0%} sure{asked}')
 
 
 def plot_training(history: dict[str, list[float]], path: Path) -> None:
+    """Loss and accuracy of each epoch, as a picture."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -111,7 +118,7 @@ def median_times(calls: Sequence[Callable[[], object]], repeats: int = 7) -> lis
     return [statistics.median(kept) for kept in times]
 
 
-def show_promise(model: Any, articles: list[list[int]], classes: np.ndarray, others: list[list[int]]) -> None:
+def show_promise(model: Any, articles: list[list[int]], classes: NDArray[Any], others: list[list[int]]) -> None:
     """The same articles as a list, padded on the left to twice the length, and among others: answers and times."""
     length = 2 * max(map(len, articles))
     padded = pad_sequences(articles, maxlen=length, padding="pre")
@@ -141,15 +148,15 @@ def show_promise(model: Any, articles: list[list[int]], classes: np.ndarray, oth
 def classify(text: str, out: Path) -> None:
     """Use the model that an earlier run saved."""
     if not (out / "bbc.safetensors").exists():
-        sys.exit(f"There is no model in {out} yet; train one first: ./run demo")
+        sys.exit(f"There is no model in {out} yet; train one first: {PROGRAM}")
     tokenizer = tokenizer_from_json((out / "words.json").read_text(encoding="utf-8"))
     model = padless.load_model(out / "bbc.safetensors")
     names = load_articles()[2]
     show_prediction(text, model.predict(tokenizer.texts_to_sequences([text]), verbose=0)[0], names)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Classify BBC news articles without padding them.")
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="Classify BBC news articles without padding them.")
     parser.add_argument("--epochs", type=int, default=5, help="times through the articles (default 5)")
     parser.add_argument("--words", type=int, default=20_000, help="size of the vocabulary (default 20000)")
     parser.add_argument("--articles", type=int, help="use only so many articles, for a quick look")
@@ -158,12 +165,37 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1; try 2 on an idle machine)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the model and the plot (default out)")
     parser.add_argument("--text", help="train nothing; classify this text with the model of an earlier run")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo.
+
+    Args:
+        arguments: of the command line; None for those of this process.
+
+    Returns:
+        0; 1 where something that it needs is not installed, which is said on stderr.
+    """
+    options = _options(arguments)
+    packages = missing()
+    if packages:
+        # On Linux, the torch of the usual index is the CUDA build, of gigabytes.
+        index = " --extra-index-url https://download.pytorch.org/whl/cpu" if "torch" in packages else ""
+        print(f"The demo needs what is not installed:\n  pip install {' '.join(packages)}{index}", file=sys.stderr)
+        return 1
+    import torch
+
     torch.set_num_threads(options.threads)
     if options.text is not None:
         classify(options.text, options.out)
-        return
+    else:
+        train(options)
+    return 0
 
+
+def train(options: argparse.Namespace) -> None:
+    """Train, show what came of it, and write it down."""
     texts, classes, names = load_articles()
     order = np.random.default_rng(0).permutation(len(texts))[: options.articles]
     held_out, training = order[: len(order) // 5], order[len(order) // 5 :]
@@ -194,27 +226,24 @@ def main() -> None:
     words = options.epochs * sum(len(articles[i]) for i in training)
     print(f"\nTrained for {seconds:.0f} s, {words / seconds:,.0f} words per second, held-out articles included.")
 
+    show_scores(model, articles, texts, classes, names, held_out)
+    options.out.mkdir(parents=True, exist_ok=True)
+    plot_training(history.history, options.out / "bbc.png")
+    (options.out / "words.json").write_text(tokenizer.to_json(), encoding="utf-8")
+    model.save(options.out / "bbc.safetensors")
+    print(f"\nWritten to {options.out}: bbc.png (the training curve), bbc.safetensors (the model), words.json.")
+    few = held_out[:BATCH]
+    show_promise(model, [articles[i] for i in few], classes[few], [articles[i] for i in training[:BATCH]])
+    print(f'\nNext: {PROGRAM} --text "The striker scored twice in the second half of the cup final."')
+
+
+def show_scores(
+    model: Any, articles: list[list[int]], texts: list[str], classes: Int, names: list[str], held_out: Int
+) -> None:
+    """How many held-out articles are right, and two of them."""
     scores = model.predict([articles[i] for i in held_out], verbose=0)
     right = int((scores.argmax(1) == classes[held_out]).sum())
     print(f"{right} of {len(held_out)} held-out articles right: {right / len(held_out):.1%}.\n")
     by_length = sorted(range(len(held_out)), key=lambda i: len(articles[held_out[i]]))
     for i in (by_length[len(by_length) // 10], by_length[-len(by_length) // 10]):  # a short and a long one
         show_prediction(texts[held_out[i]], scores[i], names, names[classes[held_out[i]]])
-
-    options.out.mkdir(parents=True, exist_ok=True)
-    plot_training(history.history, options.out / "bbc.png")
-    (options.out / "words.json").write_text(tokenizer.to_json(), encoding="utf-8")
-    model.save(options.out / "bbc.safetensors")
-    print(f"\nWritten to {options.out}: bbc.png (the training curve), bbc.safetensors (the model), words.json.")
-
-    show_promise(
-        model,
-        [articles[i] for i in held_out[:BATCH]],
-        classes[held_out[:BATCH]],
-        [articles[i] for i in training[:BATCH]],
-    )
-    print('\nNext: ./run demo --text "The striker scored twice in the second half of the cup final."')
-
-
-if __name__ == "__main__":
-    main()
