@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options, rest = parser.parse_known_args(given)
     if options.command == "demo":
-        from padless import demo
+        from padless.demo import main as run_demo
 
-        return demo.main(rest)
+        return run_demo(rest)
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:

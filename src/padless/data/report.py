@@ -202,8 +202,7 @@ def html(found: Inspection) -> str:
     facts = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in words.facts)
     bar = '<div style="background:#0072b2;height:0.8em;width:{:.2f}em"></div>'
     bins = "".join(
-        f"<tr><td>{'</td><td>'.join(_labels(one))}</td>"
-        f"<td>{bar.format('#0072b2', 20 * _share(one, words.bins))}</td></tr>"
+        f"<tr><td>{'</td><td>'.join(_labels(one))}</td><td>{bar.format(20 * _share(one, words.bins))}</td></tr>"
         for one in words.bins
     )
     head = "".join(f"<th>{name}</th>" for name in words.head)
