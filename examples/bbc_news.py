@@ -14,4 +14,4 @@ from padless.demo import load_articles as load_articles
 from padless.demo import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(program="./run demo"))

@@ -27,7 +27,6 @@ from padless.preprocessing.text import Tokenizer, tokenizer_from_json
 from padless.utils import pad_sequences
 
 BATCH = 32
-PROGRAM = "python -m padless demo"
 Int = NDArray[np.int64]
 
 
@@ -145,18 +144,18 @@ def show_promise(model: Any, articles: list[list[int]], classes: NDArray[Any], o
         sys.exit("Padding changed an answer: this is a bug, please report it.")
 
 
-def classify(text: str, out: Path) -> None:
+def classify(text: str, out: Path, program: str) -> None:
     """Use the model that an earlier run saved."""
     if not (out / "bbc.safetensors").exists():
-        sys.exit(f"There is no model in {out} yet; train one first: {PROGRAM}")
+        sys.exit(f"There is no model in {out} yet; train one first: {program}")
     tokenizer = tokenizer_from_json((out / "words.json").read_text(encoding="utf-8"))
     model = padless.load_model(out / "bbc.safetensors")
     names = load_articles()[2]
     show_prediction(text, model.predict(tokenizer.texts_to_sequences([text]), verbose=0)[0], names)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Classify BBC news articles without padding them.")
+def _options(arguments: Sequence[str] | None, program: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=program, description="Classify BBC news articles without padding them.")
     parser.add_argument("--epochs", type=int, default=5, help="times through the articles (default 5)")
     parser.add_argument("--words", type=int, default=20_000, help="size of the vocabulary (default 20000)")
     parser.add_argument("--articles", type=int, help="use only so many articles, for a quick look")
@@ -165,19 +164,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1; try 2 on an idle machine)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for the model and the plot (default out)")
     parser.add_argument("--text", help="train nothing; classify this text with the model of an earlier run")
+    parser.set_defaults(program=program)
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, program: str = "python -m padless demo") -> int:
     """Run the demo.
 
     Args:
         arguments: of the command line; None for those of this process.
+        program: how it was called.
 
     Returns:
         0; 1 where something that it needs is not installed, which is said on stderr.
     """
-    options = _options(arguments)
+    options = _options(arguments, program)
     packages = missing()
     if packages:
         # On Linux, the torch of the usual index is the CUDA build, of gigabytes.
@@ -188,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     torch.set_num_threads(options.threads)
     if options.text is not None:
-        classify(options.text, options.out)
+        classify(options.text, options.out, options.program)
     else:
         train(options)
     return 0
@@ -234,7 +235,7 @@ def train(options: argparse.Namespace) -> None:
     print(f"\nWritten to {options.out}: bbc.png (the training curve), bbc.safetensors (the model), words.json.")
     few = held_out[:BATCH]
     show_promise(model, [articles[i] for i in few], classes[few], [articles[i] for i in training[:BATCH]])
-    print(f'\nNext: {PROGRAM} --text "The striker scored twice in the second half of the cup final."')
+    print(f'\nNext: {options.program} --text "The striker scored twice in the second half of the cup final."')
 
 
 def show_scores(
