@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import statistics
 import sys
 import time
@@ -185,9 +186,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m padle
         index = " --extra-index-url https://download.pytorch.org/whl/cpu" if "torch" in packages else ""
         print(f"The demo needs what is not installed:\n  pip install {' '.join(packages)}{index}", file=sys.stderr)
         return 1
-    import torch
-
-    torch.set_num_threads(options.threads)
+    # The backend reads it when it is loaded, which it is not yet.
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(options.threads)
     if options.text is not None:
         classify(options.text, options.out, options.program)
     else:

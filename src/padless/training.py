@@ -17,6 +17,7 @@ from padless.backends.base import Array, Program
 from padless.batching import Batch, Planned, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
 from padless.data import tables
+from padless.data.loading import samples
 from padless.data.plan import EpochPlan, order_of
 from padless.data.tables import Wanted
 from padless.errors import (
@@ -503,7 +504,8 @@ class Trainer(Layer):
                 an HF Dataset; a tuple or dict of these for several inputs. Or a table: a DataFrame, a pyarrow Table, an
                 HF Dataset, the path of a Parquet file. Its columns go to the inputs of the same name; a model with
                 one input also takes the only column that is left, or all those left if they are numbers. Or something
-                that yields batches: a generator, a DataLoader, a PyDataset, a tf.data.Dataset. Files larger than memory
+                that yields batches: a generator, a DataLoader, a PyDataset, a tf.data.Dataset. A torch Dataset is read
+                whole, row by row. Files larger than memory
                 are `padless.data.ParquetRows`.
             y: targets, one per row or one per step; or names of columns of the table x. Without y the columns with the
                 names of the outputs are the targets.
@@ -716,6 +718,12 @@ class Trainer(Layer):
     ) -> Source:
         if x is None:
             raise ArgumentError(explain("fit", expected="data", got="x=None", fix="model.fit(x, y)"))
+        rows = samples(x)
+        if rows is not None:
+            if y is not None or weight is not None:
+                got, fix = "y= or sample_weight= beside it", "__getitem__ that returns x, y"
+                raise ArgumentError(explain(type(x).__name__, expected="targets within the rows", got=got, fix=fix))
+            x, y, weight = rows
         x, y, weight = tables.resolved(x, y, weight, self._wanted())
         return batching.source_of(
             x,

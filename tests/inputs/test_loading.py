@@ -136,3 +136,59 @@ def test_a_wrong_batch_is_named() -> None:
 
     with pytest.raises(DataError, match=r"(?s)batch 2 of epoch 1.*row 1 with 'a' in it"):
         classifier().fit(wrong(), verbose=0)
+
+
+def test_rows_of_a_torch_dataset() -> None:
+    data = pytest.importorskip("torch.utils.data")
+    torch = pytest.importorskip("torch")
+
+    class Rows(data.Dataset):  # type: ignore[misc]
+        def __init__(self, *parts: Any) -> None:
+            self.parts = parts
+
+        def __len__(self) -> int:
+            return len(IDS)
+
+        def __getitem__(self, row: int) -> Any:
+            found = tuple(part[row] for part in self.parts)
+            return found if len(found) > 1 else found[0]
+
+    tensors = [torch.tensor(row) for row in IDS]
+    weights = [1.0, 2.0, 0.5, 3.0]
+    how: dict[str, Any] = {"batch_size": 2, "epochs": 2, "verbose": 0}
+    for parts, given in (
+        ((tensors, LABELS), (IDS, LABELS)),
+        ((IDS, torch.tensor(LABELS), weights), (IDS, LABELS, weights)),
+    ):
+        expected = classifier().fit(*given[:2], sample_weight=(*given, None)[2], **how).history["loss"]
+        assert classifier().fit(Rows(*parts), **how).history["loss"] == expected
+    model = classifier()
+    np.testing.assert_array_equal(model.predict(Rows(IDS), verbose=0), model.predict(IDS, verbose=0))
+    split = data.random_split(Rows(IDS, LABELS), [3, 1], generator=torch.Generator().manual_seed(0))[0]
+    assert model.evaluate(split, verbose=0) == model.evaluate(
+        [IDS[row] for row in split.indices], np.array(LABELS)[list(split.indices)], verbose=0
+    )
+    named = Rows([{"ids": row} for row in IDS], LABELS)
+    ids = padless.Input((None,), dtype="int32", name="ids")
+    by_name = padless.Model({"ids": ids}, layers.GlobalMaxPooling1D()(layers.Embedding(10, 2)(ids)))
+    np.testing.assert_array_equal(by_name.predict(named, verbose=0), by_name.predict({"ids": IDS}, verbose=0))
+
+
+def test_a_torch_dataset_that_is_none_of_rows() -> None:
+    data = pytest.importorskip("torch.utils.data")
+
+    class Stream(data.IterableDataset):  # type: ignore[misc]
+        def __iter__(self) -> Any:
+            return iter(zip(IDS, LABELS, strict=True))
+
+    with pytest.raises(DataError, match=r"Stream: expected batches(.|\n)*DataLoader\(dataset, batch_size=32"):
+        classifier().fit(Stream(), verbose=0)
+    rows: Any = data.StackDataset(IDS, LABELS)
+    with pytest.raises(padless.errors.ArgumentError, match="targets within the rows"):
+        classifier().fit(rows, LABELS, verbose=0)
+    with pytest.raises(DataError, match="1 parts in row 1, 2 in row 0"):
+        classifier().fit(
+            data.ConcatDataset([data.StackDataset(IDS[:1], LABELS[:1]), data.StackDataset(IDS)]), verbose=0
+        )
+    with pytest.raises(DataError, match="at least one row"):
+        classifier().fit(data.Subset(rows, []), verbose=0)

@@ -1,12 +1,15 @@
-"""Sources of batches that are not generators: Keras's PyDataset, torch's DataLoader, tf.data."""
+"""Sources that are not generators: Keras's PyDataset, torch's Dataset and DataLoader, tf.data."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from padless.callbacks import waiting
+from padless.errors import DataError, explain
 from padless.ragged import Ragged
 
 
@@ -54,6 +57,54 @@ class PyDataset:
         """Called when all batches of an epoch were read."""
 
 
+def samples(x: Any) -> tuple[Any, Any, Any] | None:
+    """Read all rows of torch's Dataset, which gives them one by one.
+
+    Args:
+        x: what `fit` was given; each item of a Dataset is x, (x, y) or (x, y, sample_weight), or a dict of these.
+
+    Returns:
+        Inputs, targets and weights of all rows, None for what there is not; None for anything else.
+
+    Raises:
+        DataError: when the Dataset has no rows, or other parts in some, or no length.
+    """
+    kinds = _kinds(x)
+    if ("torch", "Dataset") not in kinds or ("datasets", "Dataset") in kinds:
+        return None
+    name = type(x).__name__
+    if ("torch", "IterableDataset") in kinds or not hasattr(x, "__len__"):
+        fix = (
+            "torch.utils.data.DataLoader(dataset, batch_size=32, collate_fn=...), with steps_per_epoch if it has no end"
+        )
+        raise DataError(explain(name, expected="batches, or rows by number", got="rows one by one", fix=fix))
+    parts: list[tuple[Any, ...]] = []
+    for row in waiting("Reading rows", range(len(x)), sys.stderr.isatty()):
+        item = x[row]
+        parts.append(item if isinstance(item, tuple) else (item,))
+        if len(parts[-1]) != len(parts[0]) or not 1 <= len(parts[0]) <= 3:
+            got = f"{len(parts[-1])} parts in row {row}, {len(parts[0])} in row 0"
+            fix = "the same parts from each __getitem__"
+            raise DataError(explain(name, expected="x, (x, y) or (x, y, sample_weight)", got=got, fix=fix))
+    if not parts:
+        raise DataError(explain(name, expected="at least one row", got="none", fix="check how the data were read"))
+    read = [_together(list(part)) for part in zip(*parts, strict=True)]
+    x, y, weight = (*read, None, None)[:3]
+    return x, y, weight
+
+
+def _together(items: list[Any]) -> Any:
+    """One column of the items of all rows; a dict of them for dicts."""
+    if isinstance(items[0], dict):
+        return {key: _together([item[key] for item in items]) for key in items[0]}
+    return [item.item() if getattr(item, "ndim", None) == 0 else item for item in items]
+
+
+def _kinds(x: Any) -> set[tuple[str, str]]:
+    """The packages and names of the classes of x, none of which need be installed."""
+    return {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(x).__mro__}
+
+
 def iterated(source: Any, shuffle: np.random.Generator | None) -> Iterator[Any]:
     """Begin to read a source of batches.
 
@@ -67,7 +118,7 @@ def iterated(source: Any, shuffle: np.random.Generator | None) -> Iterator[Any]:
     """
     if hasattr(source, "as_numpy_iterator"):  # tf.data
         return (_of_tensorflow(batch) for batch in source.as_numpy_iterator())
-    kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(source).__mro__}
+    kinds = _kinds(source)
     if ("torch", "DataLoader") in kinds:
         # Its own way to put samples together makes lists of what were tuples; one of the user's own says what it means.
         whole = getattr(source.collate_fn, "__name__", "") == "default_collate"

@@ -374,6 +374,9 @@ def _parquet(path: Path) -> Columns:
     except ImportError:
         raise _needs_pyarrow(f"the file {path.name}") from None
     place = str(path)
+    if path.is_dir():
+        fix = 'padless.data.ParquetRows(path, x="ids", y="label"), which reads all files of a folder piece by piece'
+        raise DataError(explain(place, expected="a Parquet file", got="a folder", fix=fix))
 
     def read(names: list[str]) -> Mapping[str, Any]:
         try:
