@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from padless import chains as chains
     from padless import constraints as constraints
     from padless import data as data
+    from padless import datasets as datasets
     from padless import decoding as decoding
     from padless import initializers as initializers
     from padless import layers as layers
@@ -66,8 +67,9 @@ _LAZY = {
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "callbacks", "chains", "constraints", "data", "decoding", "initializers", "layers", "losses",
-    "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing", "text", "utils",
+    "activations", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
+    "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing",
+    "text", "utils",
 )  # fmt: skip
 
 

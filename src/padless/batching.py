@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
-from functools import cached_property
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from padless import backends
-from padless.errors import ArgumentError, DataError, DTypeError, explain
+from padless.data import tables
+from padless.data.loading import iterated, structure
+from padless.data.parquet import ParquetRows
+from padless.data.plan import EpochPlan, Planner
+from padless.errors import ArgumentError, DataError, DTypeError, PadlessError, explain
 from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
 from padless.ragged import Ragged
@@ -23,9 +25,6 @@ from padless.rows import RowPartition
 Int = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 RankOf = Callable[[int | str], int | None]
-
-WAITING = 64
-"""Rows among which the one is looked for that fills a batch best: 64 fill 12,000 steps to 99.7 % with news articles."""
 
 
 class EmptyRowsWarning(UserWarning):
@@ -211,7 +210,8 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
 
     Args:
         what: such as "x", for errors.
-        data: a list of sequences or of numbers, a Ragged, an array, a tensor (a jagged one, too), or a pandas column.
+        data: a list of sequences or of numbers, a Ragged, an array, a tensor (a jagged one, too), or a column or table
+            that `tables.read` knows.
         mask_maker: the layer that finds padding, if data are the input of one.
         ragged_rank: how many axes after the first vary in a list, where that is known.
 
@@ -221,6 +221,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
     Raises:
         DTypeError: when it is nothing of the kind.
     """
+    data = tables.read(data, what, ragged_rank)
     if isinstance(data, Ragged):
         return RaggedColumn(_without_masked_steps(data.numpy(), mask_maker))
     texts = as_texts(data)
@@ -234,8 +235,6 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
         return ArrayColumn(np.asarray(data))
     if getattr(data, "is_nested", False):
         return column(what, Ragged.from_nested(data), mask_maker)
-    if hasattr(data, "to_numpy"):  # pandas, polars
-        data = data.to_numpy()
     if getattr(data, "dtype", None) == np.dtype(object):
         return column(what, list(data), mask_maker, ragged_rank)
     if not getattr(data, "ndim", 0):
@@ -263,47 +262,63 @@ def _on_host(item: Any) -> Any:
     return np.asarray(backends.of(item).to_host(item)) if hasattr(item, "shape") else item
 
 
-def packed(lengths: Int, max_tokens: int, order: Int, waiting: int = WAITING) -> list[Int]:
-    """Deal rows to batches that hold nearly as many steps as they may.
-
-    Rows come in the order given. When the next one does not fit any more, the longest that does among those waiting
-    goes before it; the one that did not fit begins the next batch, so that nothing waits for long.
+class Planned:
+    """A source of rows that can be planned before they are read.
 
     Args:
-        lengths: (B,) steps of each row, none above max_tokens; a row without steps counts as one, so that the number
-            of rows has a bound, too.
-        max_tokens: the most steps of a batch.
-        order: (B,) the rows, in the order in which they come.
-        waiting: rows to choose from; 1 keeps the order.
+        planner: deals its rows.
 
-    Returns:
-        The rows of each batch.
-
-    Example:
-        >>> packed(np.array([4, 3, 3, 2]), 6, np.arange(4))
-        [array([0, 3]), array([1, 2])]
+    Attributes:
+        planner: deals its rows.
     """
-    cost = np.maximum(lengths, 1).tolist()
-    coming = iter(order.tolist())
-    window = list(itertools.islice(coming, waiting))
-    batches: list[list[int]] = [[]]
-    room = max_tokens
-    while window:
-        row = window[0]
-        if cost[row] > room:
-            row = max((other for other in window if cost[other] <= room), key=cost.__getitem__, default=-1)
-        if row < 0:
-            batches.append([])
-            room = max_tokens
-            continue
-        window.remove(row)
-        window.extend(itertools.islice(coming, 1))
-        batches[-1].append(row)
-        room -= cost[row]
-    return [np.array(rows, np.int64) for rows in batches]
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+
+    @property
+    def nrows(self) -> int:
+        """Number of rows."""
+        return self.planner.nrows
+
+    def __len__(self) -> int:
+        """Number of batches of the epoch planned last; before the first, of one in the order of the rows."""
+        return len(self.planner)
+
+    def batches(self, plan: EpochPlan) -> Generator[Batch]:
+        """Make the batches of a plan one by one, from the first that was not given out yet.
+
+        Args:
+            plan: it counts them.
+
+        Returns:
+            The batches, on the host.
+        """
+        raise NotImplementedError
+
+    def epoch(self) -> Generator[Batch]:
+        """Make the batches of an epoch in the order of the rows.
+
+        Returns:
+            The batches.
+        """
+        return self.batches(self.planner.plan())
+
+    def name_of(self, row: int) -> str:
+        """Name a row in errors.
+
+        Args:
+            row: its index in the data.
+
+        Returns:
+            Such as "row 3".
+        """
+        return f"row {row}"
+
+    def warn_of_empty_rows(self) -> None:
+        """Warn, with their number and the index of the first, when rows of the input have no steps."""
 
 
-class Table:
+class Table(Planned):
     """Rows that are all at hand.
 
     Args:
@@ -316,11 +331,6 @@ class Table:
         ragged_rank: says how many axes after the first vary in the list of an input, by its number or name.
         steps: batches of an epoch; None for all.
         length_grouping: batches among whose rows those of like lengths are put together; 0 for none.
-
-    Attributes:
-        most_rows: rows of the largest batch in all epochs that were planned so far; 0 before the first.
-        goes_on: whether an epoch of some steps begins where the last one ended, and when the rows are used up with the
-            first ones again; else each has the first batches, as many as there are.
 
     Raises:
         DataError: when counts differ, or there are no rows, or a row is longer than max_tokens.
@@ -345,6 +355,7 @@ class Table:
         self.weights: Any = (
             None if weight is None else _columns("sample_weight", list(weight) if isinstance(weight, tuple) else weight)
         )
+        _refuse_texts(_named("y", self.targets) | _named("sample_weight", self.weights))
         columns = {**_named("x", self.inputs), **_named("y", self.targets), **_named("sample_weight", self.weights)}
         counts = {name: part.nrows for name, part in columns.items()}
         if len(set(counts.values())) != 1:
@@ -356,53 +367,22 @@ class Table:
                     fix="one target (and one weight) for each sequence; a tuple of the inputs of a subclassed model",
                 )
             )
-        self.nrows: int = next(iter(counts.values()))
-        if not self.nrows:
+        nrows = next(iter(counts.values()))
+        if not nrows:
             raise DataError(
                 explain("the data", expected="at least one row", got="none", fix="check how the data were read")
             )
-        if batch_size < 1:
-            raise DataError(
-                explain("batch_size", expected="a number from 1 on", got=str(batch_size), fix="batch_size=32")
-            )
-        self.batch_size = batch_size
-        self.max_tokens = max_tokens
-        self.steps = steps
-        self.most_rows = 0
-        self.goes_on = False
-        self._coming: list[Int] = []
         self._columns = columns
-        self.length_grouping = length_grouping
-        self._lengths = np.zeros(0, np.int64)
-        if max_tokens is not None or length_grouping:
-            self._lengths = self._lengths_within(max_tokens)
-        self._planned: int | None = None
-
-    def _lengths_within(self, max_tokens: int | None) -> Int:
-        """(B,) steps of each row, all of which fit into a batch."""
-        counts = [part.lengths() for part in self._ragged().values()]
-        if not counts:
-            raise ArgumentError(
-                explain(
-                    "length_grouping" if max_tokens is None else "max_tokens",
-                    expected="an input of rows of unequal length: lists, a Ragged, or a padded array in front of "
-                    "Masking or Embedding(mask_zero=True)",
-                    got="arrays, whose rows are all equally long",
-                    fix="batch_size=32",
-                )
+        super().__init__(
+            Planner(
+                nrows,
+                _lengths_of(self._ragged()),
+                batch_size=batch_size,
+                max_tokens=max_tokens,
+                steps=steps,
+                length_grouping=length_grouping,
             )
-        lengths: Int = np.max(counts, axis=0)
-        longest = int(lengths.argmax())
-        if max_tokens is not None and lengths[longest] > max_tokens:
-            raise DataError(
-                explain(
-                    f"max_tokens={max_tokens}",
-                    expected="rows of at most as many steps",
-                    got=f"row {longest} with {lengths[longest]} steps",
-                    fix=f"max_tokens={lengths[longest]} or more, or cut the row: [row[:{max_tokens}] for row in x]",
-                )
-            )
-        return lengths
+        )
 
     def _ragged(self) -> dict[str, RaggedColumn | PaddedColumn]:
         """The inputs that have rows of unequal length, by name."""
@@ -411,14 +391,6 @@ class Table:
             for name, part in self._columns.items()
             if name.startswith("x") and isinstance(part, RaggedColumn | PaddedColumn)
         }
-
-    def __len__(self) -> int:
-        """Number of batches of the epoch planned last; before the first, of one in the order of the rows."""
-        if self._planned is not None:
-            return self._planned
-        if self.goes_on and self.steps is not None:
-            return self.steps
-        return len(self._in_order)
 
     def warn_of_empty_rows(self) -> None:
         """Warn, with their number and the index of the first, when rows of the input have no steps."""
@@ -444,84 +416,20 @@ class Table:
         x, y, weight = (
             _in_each(tree, lambda _, part: part.take(rows)) for tree in (self.inputs, self.targets, self.weights)
         )
-        room = None if self.max_tokens is None or not self.most_rows else (self.most_rows, self.max_tokens)
-        return Batch(x, y, weight, rows, room)
+        return Batch(x, y, weight, rows, self.planner.room)
 
-    @cached_property
-    def _in_order(self) -> list[Int]:
-        """The rows of each batch when their order is kept; a few batches have those rows that they have ungrouped."""
-        order = np.arange(self.nrows)
-        if self.steps is not None and not self.goes_on:
-            order = np.concatenate(self._cut(order, 1)[: self.steps])
-        return self._deal(order, 1)
-
-    def _deal(self, order: Int, waiting: int, shuffle: np.random.Generator | None = None) -> list[Int]:
-        """The rows of each batch; with `length_grouping`, shuffle draws the order of the batches."""
-        if self.length_grouping:
-            return self._grouped(order, shuffle)
-        return self._cut(order, waiting)
-
-    def _cut(self, order: Int, waiting: int) -> list[Int]:
-        if self.max_tokens is not None:
-            return packed(self._lengths, self.max_tokens, order, waiting)
-        return [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
-
-    def _grouped(self, order: Int, shuffle: np.random.Generator | None) -> list[Int]:
-        """Rows of like lengths together: each window of so many batches is sorted by length, then dealt."""
-        each = self.batch_size
-        if self.max_tokens is not None:
-            each = max(int(self.max_tokens // max(self._lengths.mean(), 1)), 1)
-        batches: list[Int] = []
-        for at in range(0, len(order), self.length_grouping * each):
-            window = order[at : at + self.length_grouping * each]
-            window = window[np.argsort(self._lengths[window], kind="stable")]
-            made = self._cut(window, 1)
-            batches += made if shuffle is None else [made[number] for number in shuffle.permutation(len(made))]
-        return batches
-
-    def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
-        """Plan the batches of one epoch at once, and make them one by one.
+    def batches(self, plan: EpochPlan) -> Generator[Batch]:
+        """Make the batches of a plan one by one.
 
         Args:
-            shuffle: draws the order; None keeps it.
+            plan: it counts them.
 
-        Returns:
-            The batches.
+        Yields:
+            The batches, on the host.
         """
-        batches = self._some(shuffle)
-        self._planned = len(batches)
-        self.most_rows = max(self.most_rows, *map(len, batches))
-        return map(self.batch, batches)
-
-    def _some(self, shuffle: np.random.Generator | None) -> list[Int]:
-        """The rows of each batch of an epoch."""
-
-        def dealt() -> list[Int]:
-            if shuffle is None:
-                return self._in_order
-            return self._deal(shuffle.permutation(self.nrows), WAITING, shuffle)
-
-        if self.steps is None or (shuffle is None and not self.goes_on):
-            return dealt()
-        if not self.goes_on:
-            return dealt()[: self.steps]
-        coming = self._coming
-        while len(coming) < self.steps:
-            coming = coming + dealt()
-        self._coming = coming[self.steps :]
-        return coming[: self.steps]
-
-    def deal(self, batch_size: int | None, steps: int | None) -> None:
-        """Have batches of another size, and another number of them in an epoch.
-
-        Args:
-            batch_size: rows of a batch; None for those, or the steps, of before.
-            steps: batches of an epoch; None for all.
-        """
-        if batch_size is not None:
-            self.batch_size, self.max_tokens = batch_size, None
-        self.steps = steps
-        self.__dict__.pop("_in_order", None)
+        for rows in plan[plan.done :]:
+            plan.done += 1
+            yield self.batch(rows)
 
     def hollow(self) -> Table:
         """The same rows without the features of their steps: enough to see how long they are.
@@ -558,13 +466,10 @@ class Table:
         return self._part(np.arange(at)), self._part(np.arange(at, self.nrows))
 
     def _part(self, rows: Int) -> Table:
-        part = object.__new__(Table)
+        part = copy.copy(self)
         picked = {name: _cut(col, rows) for name, col in self._columns.items()}
-        part.__dict__.update(self.__dict__)
-        part.__dict__.pop("_in_order", None)
         part._columns = picked
-        part.nrows = len(rows)
-        part._lengths = self._lengths[rows] if len(self._lengths) else self._lengths
+        part.planner = self.planner.part(rows, _lengths_of(part._ragged()))
         part.inputs = _in_each(self.inputs, lambda at, _: picked[f"x{at}"])
         part.targets = _in_each(self.targets, lambda at, _: picked[f"y{at}"])
         part.weights = _in_each(self.weights, lambda at, _: picked[f"sample_weight{at}"])
@@ -573,11 +478,19 @@ class Table:
 
 def _in_each(tree: Any, function: Callable[[str, Any], Any]) -> Any:
     """Call function(place, column) for one column, or each of a tuple or dict of them."""
-    return _with_keys(tree, lambda key, part: function("" if key is None else f"[{key!r}]", part))
+    return with_keys(tree, lambda key, part: function("" if key is None else f"[{key!r}]", part))
 
 
-def _with_keys(tree: Any, function: Callable[[int | str | None, Any], Any]) -> Any:
-    """The same with the number or name of each; None for the only one."""
+def with_keys(tree: Any, function: Callable[[int | str | None, Any], Any]) -> Any:
+    """Call a function for one thing, or for each of a tuple or dict of them.
+
+    Args:
+        tree: the things, or None.
+        function: function(key, thing), the key being the number or the name; None for the only one.
+
+    Returns:
+        What it returned, in the same form.
+    """
     if tree is None:
         return None
     if isinstance(tree, tuple):
@@ -594,7 +507,7 @@ def _columns(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank:
         rank = None if ragged_rank is None else ragged_rank(0 if key is None else key)
         return column(what if key is None else f"{what}[{key!r}]", part, mask_maker, rank)
 
-    return _with_keys(data, made)
+    return with_keys(data, made)
 
 
 def _named(what: str, tree: Any) -> dict[str, Column]:
@@ -602,6 +515,26 @@ def _named(what: str, tree: Any) -> dict[str, Column]:
     found: dict[str, Column] = {}
     _in_each(tree, lambda at, part: found.setdefault(f"{what}{at}", part))
     return found
+
+
+def _lengths_of(columns: dict[str, RaggedColumn | PaddedColumn]) -> Callable[[], Int] | None:
+    """What gives (B,) steps of each row, of several columns the most; None where no column has rows."""
+    parts = list(columns.values())
+    return (lambda: np.max([part.lengths() for part in parts], axis=0)) if parts else None
+
+
+def _refuse_texts(columns: dict[str, Column]) -> None:
+    """Targets and weights are numbers; nothing in a model could read texts."""
+    for name, part in columns.items():
+        if isinstance(part, ArrayColumn) and part.data.dtype == object:
+            raise DTypeError(
+                explain(
+                    name,
+                    expected="numbers",
+                    got=f"{part.data.reshape(-1)[0]!r} in row 0",
+                    fix="layers.StringLookup(num_oov_indices=0), adapted to them, makes class numbers of names",
+                )
+            )
 
 
 def _hollow(col: Column) -> Column:
@@ -646,22 +579,31 @@ class Stream:
         self.ragged_rank = ragged_rank
         self.mask_maker = mask_maker
         self._iterator: Iterator[Any] | None = None
-        self.once = iter(source) is source
+        self.once = hasattr(source, "__iter__") and not hasattr(source, "as_numpy_iterator") and iter(source) is source
+        self._first: str | None = None
+        self._epoch = 0
 
     def __len__(self) -> int:
         """Number of batches of an epoch, 0 if nobody knows."""
         if self.steps is not None:
             return self.steps
-        return len(self.source) if isinstance(self.source, Sized) else 0
+        try:
+            return len(self.source)  # type: ignore[arg-type]
+        except TypeError:  # tf.data has a length only where it knows it
+            return 0
 
     def warn_of_empty_rows(self) -> None:
         """Nothing is known of rows to come."""
 
-    def epoch(self, shuffle: np.random.Generator | None = None) -> Iterator[Batch]:
+    def name_of(self, row: int) -> str:
+        """As of rows that are all at hand."""
+        return f"row {row}"
+
+    def epoch(self, shuffle: np.random.Generator | None = None) -> Generator[Batch]:
         """Give the batches of one epoch.
 
         Args:
-            shuffle: not used: who makes the batches orders them.
+            shuffle: draws the order of batches that are asked for by number; others come as they come.
 
         Yields:
             The batches.
@@ -670,14 +612,15 @@ class Stream:
             DataError: when the source ends before the epoch does, or yields nothing at all.
         """
         if self._iterator is None or not (self.once or self.steps):
-            self._iterator = iter(self.source)
+            self._iterator = iterated(self.source, shuffle)
+        self._epoch += 1
         done = 0
         while self.steps is None or done < self.steps:
             try:
                 item = next(self._iterator)
             except StopIteration:
                 if self.steps is not None and not self.once and done == 0:
-                    self._iterator = iter(self.source)
+                    self._iterator = iterated(self.source, shuffle)
                     item = next(self._iterator, None)
                     if item is None:
                         break
@@ -686,7 +629,7 @@ class Stream:
                 else:
                     break
             done += 1
-            yield self._batch(item)
+            yield self._checked(item, f"batch {done - 1} of epoch {self._epoch}")
         if self.steps is None or done < self.steps:
             raise DataError(
                 explain(
@@ -697,6 +640,27 @@ class Stream:
                     "the training so far is kept in the weights and in model.history",
                 )
             )
+
+    def _checked(self, item: Any, place: str) -> Batch:
+        """A batch, which is made of the same as the first one; weights may be there or not."""
+        try:
+            batch = self._batch(item)
+        except PadlessError as wrong:
+            raise wrong.inside(place) from None
+        made = structure((batch.x, batch.y))
+        if self._first is None:
+            self._first = made
+        if made != self._first and batch.nsteps:
+            raise DataError(
+                explain(
+                    place,
+                    expected=f"x and y as in the first batch: {self._first}",
+                    got=made,
+                    fix="yield the same parts each time, with the same features; "
+                    "the training so far is kept in the weights and in model.history",
+                )
+            )
+        return batch
 
     def _batch(self, item: Any) -> Batch:
         parts = item if isinstance(item, tuple) else (item,)
@@ -716,7 +680,7 @@ class Stream:
         return table.batch(np.arange(table.nrows))._replace(rows=None)
 
 
-Source = Table | Stream
+Source = Planned | Stream
 
 
 def yields_batches(x: Any) -> bool:
@@ -726,10 +690,11 @@ def yields_batches(x: Any) -> bool:
         x: what `fit` was given.
 
     Returns:
-        True for what can only be iterated.
+        True for what can only be iterated, or gives batches by number.
     """
-    rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or hasattr(x, "to_numpy")
-    return not rows and hasattr(x, "__iter__")
+    rows = isinstance(x, list | tuple | dict | Ragged) or hasattr(x, "shape") or tables.is_columnar(x)
+    by_number = hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    return not rows and (hasattr(x, "__iter__") or by_number)
 
 
 def source_of(
@@ -774,6 +739,10 @@ def source_of(
         _check_length_grouping(length_grouping)
     if several and isinstance(x, list):
         x = tuple(x)
+    if isinstance(x, ParquetRows):
+        _refuse_beside("ParquetRows", "ParquetRows(path, x=..., y=..., weight=...)", y, weight)
+        rule = {"max_tokens": max_tokens, "steps": steps, "length_grouping": length_grouping or 0}
+        return _of_files(x, mask_maker, named, batch_size=32 if batch_size is None else batch_size, **rule)
     if not yields_batches(x):
         if named is not None:
             y, weight = named(y, weight)
@@ -788,16 +757,27 @@ def source_of(
                 fix="yield batches of the size that you want, or give lists or a Ragged",
             )
         )
-    if y is not None or weight is not None:
-        raise DataError(
-            explain(
-                "fit",
-                expected="targets inside the batches of a generator",
-                got="y= or sample_weight= beside it",
-                fix="yield x, y",
-            )
-        )
+    _refuse_beside("a generator", "yield x, y", y, weight)
     return Stream(x, steps, mask_maker, ragged_rank, named)
+
+
+def _of_files(
+    rows: ParquetRows,
+    mask_maker: Layer | None,
+    named: Callable[[Any, Any], tuple[Any, Any]] | None,
+    **rule: Any,
+) -> Planned:
+    """Rows in files as a source, their targets and weights named by the outputs."""
+    from padless.data.streaming import RowGroups
+
+    y, weight = (rows.y, rows.weight) if named is None else named(rows.y, rows.weight)
+    return RowGroups(rows, mask_maker, y, weight, **rule)
+
+
+def _refuse_beside(source: str, fix: str, y: Any, weight: Any) -> None:
+    if y is not None or weight is not None:
+        got = "y= or sample_weight= beside it"
+        raise DataError(explain("fit", expected=f"targets inside the batches of {source}", got=got, fix=fix))
 
 
 def _check_length_grouping(length_grouping: Any) -> None:

@@ -193,7 +193,7 @@ def logs_text(logs: Logs) -> str:
 
 
 def waiting(title: str, things: Sequence[T], shown: bool) -> Iterator[T]:
-    """Give things one by one; a bar appears when they have taken over two seconds.
+    """Give things one by one; a bar appears on stderr when they have taken over two seconds.
 
     Args:
         title: of the bar.
@@ -203,9 +203,10 @@ def waiting(title: str, things: Sequence[T], shown: bool) -> Iterator[T]:
     Yields:
         The things.
     """
+    from rich.console import Console
     from rich.progress import Progress
 
-    bar, began, task = Progress(transient=True), time.perf_counter(), None
+    bar, began, task = Progress(transient=True, console=Console(stderr=True)), time.perf_counter(), None
     try:
         for at, thing in enumerate(things):
             if shown and task is None and time.perf_counter() - began > 2:

@@ -9,6 +9,7 @@ import numpy as np
 
 from padless import backends
 from padless.backends.base import Backend
+from padless.data import tables
 from padless.errors import DTypeError, MaskError, PadlessError, explain
 from padless.ragged import Ragged
 
@@ -57,15 +58,13 @@ def as_texts(x: Any) -> np.ndarray[Any, Any] | None:
     """Texts as an array of objects, which stays on the host; None for anything else.
 
     Args:
-        x: what a user gives: a list or an array of texts, a pandas or polars column of them.
+        x: a list or an array of texts.
 
     Returns:
         An array, or None.
     """
     if isinstance(x, list | tuple):
         return np.array(x, dtype=object) if len(x) and all(isinstance(item, str | bytes) for item in x[:8]) else None
-    if hasattr(x, "to_numpy"):
-        x = x.to_numpy()
     if not isinstance(x, np.ndarray):
         return None
     if x.dtype.kind in "SUT":
@@ -77,7 +76,7 @@ def enter(x: Any, mask: Any, backend: Backend, place: str, ragged_rank: int | No
     """Turn what a user gives into a Ragged or an array of the backend.
 
     Args:
-        x: a list of sequences, a Ragged, or an array of any framework.
+        x: a list of sequences, a Ragged, an array of any framework, or a column or table that `tables.read` knows.
         mask: (B, T) bool beside a padded array or a Ragged made of one, (B, S, W) for rows within rows; or None.
         backend: whose arrays are wanted.
         place: for errors.
@@ -90,12 +89,16 @@ def enter(x: Any, mask: Any, backend: Backend, place: str, ragged_rank: int | No
         MaskError: when a mask comes with a value that cannot have one.
         DTypeError: when x is nothing of the kind.
     """
+    x = tables.read(x, place, ragged_rank)
     if isinstance(x, Ragged):
-        moved = x if backend.is_array(x.flat_values) else x.with_flat_values(backend.asarray(x.flat_values))
+        texts = getattr(x.flat_values, "dtype", None) == np.dtype(object)
+        moved = x if texts or backend.is_array(x.flat_values) else x.with_flat_values(backend.asarray(x.flat_values))
         return (moved if mask is None else narrowed(moved, mask, place)), AS_IT_IS
     texts = as_texts(x)
     if texts is not None:
         return texts, AS_IT_IS
+    if isinstance(x, np.ndarray) and x.dtype == object:  # the objects of pandas
+        x = list(x)
     if isinstance(x, list | tuple):
         if mask is not None:
             raise MaskError(

@@ -9,6 +9,8 @@ import numpy as np
 
 from padless import graph, outputs, saving
 from padless.backends.base import Array
+from padless.data import tables
+from padless.data.tables import Wanted
 from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
 from padless.function import ModelFunction
@@ -106,6 +108,7 @@ class Model(Trainer, Layer):
 
     def _enter_inputs(self, x: Any, mask: Any) -> tuple[Any, Form]:
         """Turn what the user gives into values, one or several."""
+        x = tables.inputs(x, self._wanted())
         many = isinstance(x, tuple) or (isinstance(x, list) and bool(x) and all(isinstance(v, Ragged) for v in x))
 
         def given(key: int | str, value: Any) -> tuple[Any, Form]:
@@ -131,7 +134,10 @@ class Model(Trainer, Layer):
             spec = spec.get(key)
         elif isinstance(spec, list):
             spec = spec[key] if isinstance(key, int) and key < len(spec) else None
-        return _varying(spec[1:]) if isinstance(spec, Spec) and spec.ragged else None
+        return _varying(spec[1:], spec.dtype) if isinstance(spec, Spec) and spec.ragged else None
+
+    def _wanted(self) -> Wanted:
+        return super()._wanted()._replace(ninputs=0)
 
     def _prepared(self, x: Any) -> Any:
         return x
@@ -439,7 +445,11 @@ class Sequential(Model):
         return x
 
     def _ragged_rank(self, key: int | str) -> int | None:
-        return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:])
+        return super()._ragged_rank(key) if self._input is None else _varying(self._input.shape[1:], self._input.dtype)
+
+    def _wanted(self) -> Wanted:
+        names = () if self._input is None else (self._input.name,)
+        return super()._wanted()._replace(inputs=names, ninputs=1)
 
     def decide(self, y: Any) -> Any:
         """As the last layer does.
@@ -613,7 +623,12 @@ class Functional(Model):
             symbol = self._input_tree.get(key)
         else:
             symbol = next((symbol for symbol in self.inputs if symbol.name == key), None)
-        return None if symbol is None else _varying(symbol.shape[1:])
+        return None if symbol is None else _varying(symbol.shape[1:], symbol.dtype)
+
+    def _wanted(self) -> Wanted:
+        by_name = isinstance(self._input_tree, dict)
+        names = list(self._input_tree) if by_name else [symbol.name for symbol in self.inputs]
+        return super()._wanted()._replace(inputs=names, ninputs=len(self.inputs), by_name=by_name)
 
     def _standins(self) -> Any:
         return graph.replace(self._input_tree, lambda symbol: symbol.standin)
@@ -651,9 +666,14 @@ def _maker(symbol: Symbol) -> Layer | None:
     return None if node is None else node.layer
 
 
-def _varying(shape: tuple[int | None, ...]) -> int | None:
-    """How many axes of a row vary, where that is more than the one which lists show by themselves."""
-    return 2 if len(shape) > 1 and shape[1] is None else None
+def _varying(shape: tuple[int | None, ...], dtype: str) -> int | None:
+    """How many axes of a row vary, where an Input says so; None where lists show it by themselves."""
+    if len(shape) < 2:
+        return None
+    if shape[1] is None:
+        return 2
+    # Of whole numbers they may be sentences padded to one length; so may rows of a fixed number of them.
+    return 1 if shape[0] is None and dtype.startswith("float") else None
 
 
 def _mask_of(mask: Any, key: Any, inputs: Any) -> Any:

@@ -22,7 +22,7 @@ import optree
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, ShapeError, explain
 from padless.operators import OPERATORS, Operators, sign_of_ufunc, torch_operator
-from padless.rows import PairRows, RowPartition, naming_outer_rows, require_same_steps
+from padless.rows import PairRows, RowPartition, naming_outer_rows, require_same_steps, rows_end_to_end
 
 if TYPE_CHECKING:
     import awkward
@@ -282,52 +282,30 @@ class Ragged(Operators):
         return cls(np.concatenate(flat) if flat else np.zeros(0, bool), pairs)
 
     @classmethod
-    def from_arrow(cls, column: pyarrow.Array | pyarrow.ChunkedArray) -> Ragged:
-        """Make a ragged value of an Arrow list column, without a copy where Arrow allows it.
+    def from_arrow(cls, column: Any) -> Ragged:
+        """Make a ragged value of an Arrow list column; the steps are not copied, bools and several chunks excepted.
 
         Args:
-            column: list or large_list of numbers, of fixed-size lists of numbers, or of lists again.
+            column: a pyarrow Array or ChunkedArray of list, large_list, list_view, large_list_view or fixed_size_list.
+                They hold numbers, bools or texts; fixed-size lists of these, which are features; or lists again, which
+                make rows within rows. Slices, dictionaries and runs are fine.
 
         Returns:
-            The value, NumPy.
+            The value, NumPy, in the dtype of the column. It reads Arrow's memory, which nobody may write.
 
         Raises:
-            DataError: when rows or steps are null, or the column is no list.
-        """
-        import pyarrow as pa
+            DataError: when a row or a step is null, or the column is no list; it names the first row.
+            DTypeError: when the lists hold anything else, such as dates; it says what to write.
 
-        if isinstance(column, pa.ChunkedArray):
-            column = column.combine_chunks()
-        if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type)):
-            raise DataError(
-                explain(
-                    "from_arrow",
-                    expected="a column of lists",
-                    got=str(column.type),
-                    fix="cast it to pa.large_list(...)",
-                )
-            )
-        flat = column.flatten()
-        if column.null_count or flat.null_count:
-            raise DataError(
-                explain(
-                    "from_arrow",
-                    expected="no nulls",
-                    got=f"{column.null_count} null rows and {flat.null_count} null steps",
-                    fix="drop or fill them first: column.drop_null(), pc.fill_null(column, ...)",
-                )
-            )
-        offsets = column.offsets.to_numpy()
-        if pa.types.is_list(flat.type) or pa.types.is_large_list(flat.type):
-            return cls(cls.from_arrow(flat), RowPartition(offsets - offsets[0]))
-        width: tuple[int, ...] = ()
-        while pa.types.is_fixed_size_list(flat.type):
-            width = (*width, flat.type.list_size)
-            flat = flat.flatten()
-        values = (
-            flat.to_numpy(zero_copy_only=False).reshape((-1, *width)) if width else flat.to_numpy(zero_copy_only=False)
-        )
-        return cls(values, RowPartition(offsets - offsets[0]))
+        Example:
+            >>> import pyarrow as pa
+            >>> x = Ragged.from_arrow(pa.array([[1, 2], [], [3]]))
+            >>> x.shape, x.values.tolist()
+            ((3, None), [1, 2, 3])
+        """
+        from padless.data.arrow import rows_of
+
+        return rows_of(column)
 
     @classmethod
     def from_nested(cls, x: Any) -> Ragged:
@@ -346,14 +324,14 @@ class Ragged(Operators):
         """Make a ragged value of a tf.RaggedTensor.
 
         Args:
-            x: the tensor.
+            x: the tensor, or a RaggedTensorValue.
 
         Returns:
             The value, NumPy.
         """
         inner = x.values
-        values = cls.from_tensorflow(inner) if hasattr(inner, "row_splits") else inner.numpy()
-        return cls(values, RowPartition(x.row_splits.numpy()))
+        values = cls.from_tensorflow(inner) if hasattr(inner, "row_splits") else np.asarray(inner)
+        return cls(values, RowPartition(np.asarray(x.row_splits)))
 
     @classmethod
     def from_awkward(cls, x: awkward.Array) -> Ragged:
@@ -570,6 +548,24 @@ class Ragged(Operators):
         splits = self.rows.row_splits.tolist()
         return [flat[a:b] for a, b in itertools.pairwise(splits)]
 
+    def to_arrow(self) -> pyarrow.Array:
+        """Make an Arrow column of the rows, for Parquet, polars, pandas or HF datasets.
+
+        Returns:
+            large_list of numbers, of fixed-size lists where steps have features, of large_list for rows within rows.
+            Values on the host are not copied, bools excepted. The places of masked steps are not written.
+
+        Raises:
+            MaskError: for pairs of steps.
+
+        Example:
+            >>> str(Ragged.from_list([[1, 2], []]).to_arrow().type)
+            'large_list<item: int64>'
+        """
+        from padless.data.arrow import arrow_of
+
+        return arrow_of(self)
+
     def numpy(self) -> Ragged:
         """Make the same value with NumPy values.
 
@@ -776,6 +772,26 @@ def _from_rows_within(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLi
             )
     inner = cls.from_list([inner for row in rows for inner in row], dtype, ragged_rank=rank - 1)
     return cls(inner, RowPartition.from_lengths(np.array([len(row) for row in rows], np.int64)))
+
+
+def end_to_end(parts: Sequence[Any]) -> Any:
+    """Put the rows of several values one after the other.
+
+    Args:
+        parts: values (B, None, ...) with NumPy values, rows within rows and pairs of steps too; or arrays (B, ...).
+
+    Returns:
+        The value, or the array.
+
+    Example:
+        >>> end_to_end([Ragged.from_list([[1, 2], []]), Ragged.from_list([[7]])]).to_list()
+        [[1, 2], [], [7]]
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if not isinstance(parts[0], Ragged):
+        return np.concatenate(parts)
+    return Ragged(end_to_end([part.values for part in parts]), rows_end_to_end([part.rows for part in parts]))
 
 
 def require_same_rows(where: str, one: Ragged, other: Ragged) -> None:
@@ -1055,7 +1071,7 @@ def _from_host_rows(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike
         try:
             values = np.asarray(flat, dtype=dtype)
         except (ValueError, TypeError) as wrong:
-            raise DataError(_bad_row(rows, str(wrong))) from None
+            raise DataError(_bad_row(rows, _first_odd(rows) or str(wrong))) from None
     else:
         arrays = [_steps_of(rows, at) for at in range(len(rows))]
         for at, array in enumerate(arrays):
@@ -1073,7 +1089,7 @@ def _from_host_rows(cls: type[Ragged], rows: Sequence[Any], dtype: npt.DTypeLike
         values = np.concatenate(live) if live else np.zeros((0, *width), arrays[0].dtype if arrays else np.int64)
         values = values if dtype is None else values.astype(dtype)
     if values.dtype == object or values.dtype.kind in "USO":
-        raise DataError(_bad_row(rows, f"values of type {values.dtype}"))
+        raise DataError(_bad_row(rows, _first_odd(rows) or f"values of type {values.dtype}"))
     if dtype is None and not any(isinstance(row, np.ndarray) for row in rows):
         if values.dtype == np.float64:
             # Lists without a single step say nothing of their kind; ids are the better guess.
@@ -1086,6 +1102,15 @@ def _steps_of(rows: Sequence[Any], at: int) -> npt.NDArray[Any]:
         return np.asarray(rows[at])
     except ValueError:  # NumPy's word for steps of unequal length
         raise DataError(_bad_row(rows, f"row {at} has steps of unequal shapes")) from None
+
+
+def _first_odd(rows: Sequence[Any]) -> str:
+    """The first row with a step that is no number, for errors."""
+    for at, row in enumerate(rows):
+        for step in row:
+            if step is None or isinstance(step, str | bytes) or np.asarray(step).dtype.kind not in "biufc":
+                return f"row {at} with {step!r} in it"
+    return ""
 
 
 def _bad_row(rows: Sequence[Any], what: str) -> str:

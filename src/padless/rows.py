@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -826,6 +826,32 @@ class PairRows(RowPartition):
     def lengths_text(self) -> str:
         """Queries and keys of the rows, to be shown."""
         return f"{self.queries.lengths_text} x {self.keys.lengths_text}"
+
+
+def rows_end_to_end(parts: Sequence[RowPartition]) -> RowPartition:
+    """Put the rows of several partitions one after the other.
+
+    Args:
+        parts: the partitions; pairs of steps all of them, or none.
+
+    Returns:
+        The partition.
+
+    Example:
+        >>> rows_end_to_end([RowPartition([0, 2]), RowPartition([0, 1, 4])]).row_splits.tolist()
+        [0, 2, 3, 6]
+    """
+    pairs = [part for part in parts if isinstance(part, PairRows)]
+    if pairs:
+        queries, keys = ([getattr(part, side) for part in pairs] for side in ("queries", "keys"))
+        return PairRows(rows_end_to_end(queries), rows_end_to_end(keys))
+    lengths = np.concatenate([part.row_lengths for part in parts])
+    return RowPartition(
+        np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+        positions=np.concatenate([part.positions for part in parts]) if any(p.has_holes for p in parts) else None,
+        starts=np.concatenate([part.starts for part in parts]),
+        length=max(part.padded_length for part in parts) if all(part.came_padded for part in parts) else None,
+    )
 
 
 def weakly(arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,12 @@ import numpy as np
 from padless import batching, losses, optimizers, warming
 from padless import random as _random
 from padless.backends.base import Array, Program
-from padless.batching import Batch, Source, Table
+from padless.batching import Batch, Planned, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
+from padless.data import tables
+from padless.data.loading import samples
+from padless.data.plan import EpochPlan, order_of
+from padless.data.tables import Wanted
 from padless.errors import (
     ArgumentError,
     BackendError,
@@ -30,8 +34,7 @@ from padless.forms import AS_LIST, Form
 from padless.layer import Layer, calling, carried, carry, carrying, substituted
 from padless.metrics import Metric
 from padless.outputs import Heads
-from padless.ragged import Ragged
-from padless.rows import PairRows, RowPartition
+from padless.ragged import Ragged, end_to_end
 from padless.targets import aligned
 
 _STEPS = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "make_train_function")
@@ -60,6 +63,9 @@ class Trainer(Layer):
         self._totals: dict[str, Any] = {}
         self._extra = np.zeros(2)
         self._seed = 0
+        self.epoch_plan: EpochPlan | None = None
+        self._data_place: dict[str, int] = {}
+        self._data_resumed: dict[str, int] | None = None
         self._class_weight: dict[int, float] | None = None
         self._programs: dict[str, tuple[Any, Program]] = {}
         self._constraints: dict[str, Callable[[Array], Array]] = {}
@@ -67,11 +73,13 @@ class Trainer(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy, or a model in another process, makes its own.
-        return {name: value for name, value in self.__dict__.items() if name not in ("_programs", "_lock")}
+        return {
+            name: value for name, value in self.__dict__.items() if name not in ("_programs", "_lock", "epoch_plan")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.__dict__.update(_programs={}, _lock=threading.RLock())
+        self.__dict__.update(_programs={}, _lock=threading.RLock(), epoch_plan=None)
 
     # ---- compile
 
@@ -216,9 +224,16 @@ class Trainer(Layer):
             return tuple(self._moved(part) for part in x)
         if isinstance(x, dict):
             return {key: self._moved(part) for key, part in x.items()}
+        if getattr(x, "dtype", None) == np.dtype(object):
+            return x  # texts, or rows of them, for a layer that reads them on the host
         if isinstance(x, Ragged):
             return x.with_flat_values(self.backend.asarray(x.flat_values))
-        return x if getattr(x, "dtype", None) == np.dtype(object) else self.backend.asarray(x)
+        return self.backend.asarray(x)
+
+    def _wanted(self) -> Wanted:
+        """What the model reads of a table."""
+        outputs = self._heads.names or ()
+        return Wanted(outputs=outputs, needs_targets=self.loss is not None, ragged_rank=self._ragged_rank)
 
     def _ragged_rank(self, key: int | str) -> int | None:
         """How many axes after the first vary in a list for the input of that number or name, where that is known."""
@@ -560,18 +575,25 @@ class Trainer(Layer):
         """Train.
 
         Args:
-            x: a list of sequences, a Ragged, an array, a tuple of these for several inputs; or something that yields
-                batches: a generator, a DataLoader.
-            y: targets, one per row or one per step.
+            x: a list of sequences, a Ragged, an array, or a column: a pandas or polars Series, a pyarrow Array, one of
+                an HF Dataset; a tuple or dict of these for several inputs. Or a table: a DataFrame, a pyarrow Table, an
+                HF Dataset, the path of a Parquet file. Its columns go to the inputs of the same name; a model with
+                one input also takes the only column that is left, or all those left if they are numbers. Or something
+                that yields batches: a generator, a DataLoader, a PyDataset, a tf.data.Dataset. A torch Dataset is read
+                whole, row by row. Files larger than memory
+                are `padless.data.ParquetRows`.
+            y: targets, one per row or one per step; or names of columns of the table x. Without y the columns with the
+                names of the outputs are the targets.
             batch_size: rows of a batch; 32 by default.
             epochs: how often to go through the data (index of the last epoch, as in Keras).
             verbose: 0 silent, 1 a live bar, 2 a line per epoch; "auto" is 1 on a terminal, else 2.
             callbacks: told how training goes.
             validation_split: share of the last rows that is held out.
-            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, or a source of batches.
+            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, a source of batches, or a
+                table, which names of columns in y and sample_weight mean as well.
             shuffle: whether to draw a new order for each epoch.
             class_weight: weight of each class, by its number.
-            sample_weight: (B,) one weight per row, or one per step.
+            sample_weight: (B,) one weight per row, or one per step; or the name of a column of the table x.
             initial_epoch: where to go on counting.
             steps_per_epoch: batches of an epoch; default: all.
             validation_steps: batches of a validation; default: all.
@@ -585,7 +607,8 @@ class Trainer(Layer):
 
         Returns:
             The history: loss and metrics by epoch, by live steps, whatever the batching. Ctrl-C ends training after
-            the batch at hand and returns the history so far.
+            the batch at hand and returns the history so far. `data_state` then says where to go on, and `epoch_plan`
+            which rows the batches had.
 
         Raises:
             DataError: when counts or rows differ, a row is longer than max_tokens, or a generator ends early.
@@ -605,20 +628,21 @@ class Trainer(Layer):
         held_out: Source | None = None
         if validation_data is not None:
             by_steps = None if validation_batch_size else max_tokens
+            if tables.is_columnar(validation_data):
+                validation_data = (validation_data, *tables.names_only(y, sample_weight))
             held_out = self._validation_source(
                 validation_data, validation_batch_size or batch_size, validation_steps, by_steps, length_grouping
             )
         elif validation_split:
             source, held_out = _split(source, validation_split)
-            held_out.deal(validation_batch_size, validation_steps)
-        if isinstance(source, Table):
-            source.goes_on = True
+            held_out.planner.change(validation_batch_size, validation_steps)
+        if isinstance(source, Planned):
+            source.planner.goes_on = True
             if shuffle or length_grouping:
                 self._refuse_shuffling(length_grouping)
         source.warn_of_empty_rows()
-        self._seed = _random.next_seed()
+        self._data_place = {"seed": _random.next_seed(), "epoch": initial_epoch, "batch": 0}
         self._class_weight = class_weight
-        shuffling = warming.order_of(self._seed) if shuffle else None
         history = self.history = History()
         told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
         self.stop_training = False
@@ -627,8 +651,8 @@ class Trainer(Layer):
         with _interruptible() as interrupted:
             told.tell("on_train_begin", {})
             try:
-                for epoch in range(initial_epoch, epochs):
-                    logs = self._epoch(epoch, source, shuffling, told, interrupted)
+                for epoch in range(self._start(), epochs):
+                    logs = self._epoch(epoch, source, shuffle, told, interrupted)
                     if held_out is not None and not interrupted() and _validates(epoch, validation_freq):
                         with carrying(self, {}):  # other rows: they begin anew, and training goes on where it was
                             validation = self._evaluate(held_out, told)
@@ -659,20 +683,62 @@ class Trainer(Layer):
                 )
             )
 
+    @property
+    def data_state(self) -> dict[str, int]:
+        """Where `fit` is, or was left: seed, epoch, and how many of its batches were trained on.
+
+        Set it, before `fit` or in `on_train_begin`, and the same `fit` goes on there: with the rows that are left of
+        that epoch in the order in which they would have come, and epochs after it as they would have been. Weights and
+        optimizer are saved and loaded apart from it.
+        """
+        return dict(self._data_place if self._data_resumed is None else self._data_resumed)
+
+    @data_state.setter
+    def data_state(self, state: dict[str, int]) -> None:
+        if not isinstance(state, dict) or set(state) != {"seed", "epoch", "batch"}:
+            raise ArgumentError(
+                explain("data_state", expected="seed, epoch and batch", got=repr(state), fix="state = model.data_state")
+            )
+        self._data_resumed = {name: int(number) for name, number in state.items()}
+
+    def _start(self) -> int:
+        """The epoch to begin with, with its seed, once callbacks had their say."""
+        if self._data_resumed is not None:
+            self._data_place, self._data_resumed = self._data_resumed, None
+        self._seed = self._data_place["seed"]
+        return self._data_place["epoch"]
+
+    def _batches_of(self, source: Source, shuffle: bool) -> Generator[Batch]:
+        """What is left of the epoch at hand."""
+        place = self._data_place
+        if isinstance(source, Planned):
+            self.epoch_plan = source.planner.plan(place["epoch"], place["seed"] if shuffle else None, place["batch"])
+            return source.batches(self.epoch_plan)
+        self.epoch_plan = None
+        batches = source.epoch(order_of(place["seed"], place["epoch"]) if shuffle else None)
+        for _ in range(place["batch"]):
+            next(batches, None)
+        return batches
+
     def _epoch(
-        self, epoch: int, source: Source, shuffling: Any, told: CallbackList, interrupted: Callable[[], bool]
+        self, epoch: int, source: Source, shuffle: bool, told: CallbackList, interrupted: Callable[[], bool]
     ) -> Logs:
         self.reset_metrics()
-        batches = source.epoch(shuffling)
+        place = self._data_place
+        batches = self._batches_of(source, shuffle)
         told.expect(len(source) or None)
         told.tell("on_epoch_begin", epoch, {})
-        for at, batch in enumerate(batches):
-            told.tell("on_train_batch_begin", at, {})
-            with _rows_of_the_data(batch):
-                self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
-            told.tell("on_train_batch_end", at, self._logs())
-            if interrupted() or self.stop_training:
-                break
+        with contextlib.closing(batches):  # at once, whatever happens: files are read ahead on a thread
+            for at, batch in enumerate(batches, place["batch"]):
+                told.tell("on_train_batch_begin", at, {})
+                with _rows_of_the_data(batch, source):
+                    self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
+                place["batch"] = at + 1
+                told.tell("on_train_batch_end", at, self._logs())
+                if interrupted() or self.stop_training:
+                    break
+            else:
+                place.update(epoch=epoch + 1, batch=0)
         return self._logs()
 
     def _weighted(self, batch: Batch) -> Batch:
@@ -728,6 +794,13 @@ class Trainer(Layer):
     ) -> Source:
         if x is None:
             raise ArgumentError(explain("fit", expected="data", got="x=None", fix="model.fit(x, y)"))
+        rows = samples(x)
+        if rows is not None:
+            if y is not None or weight is not None:
+                got, fix = "y= or sample_weight= beside it", "__getitem__ that returns x, y"
+                raise ArgumentError(explain(type(x).__name__, expected="targets within the rows", got=got, fix=fix))
+            x, y, weight = rows
+        x, y, weight = tables.resolved(x, y, weight, self._wanted())
         return batching.source_of(
             x,
             y,
@@ -900,11 +973,12 @@ class Trainer(Layer):
     def _evaluate(self, source: Source, told: CallbackList) -> Logs:
         self.reset_metrics()
         told.tell("on_test_begin", {})
-        for at, batch in enumerate(source.epoch()):
-            told.tell("on_test_batch_begin", at, {})
-            with _rows_of_the_data(batch):
-                self._test_on(batch)
-            told.tell("on_test_batch_end", at, self._logs())
+        with contextlib.closing(source.epoch()) as batches:
+            for at, batch in enumerate(batches):
+                told.tell("on_test_batch_begin", at, {})
+                with _rows_of_the_data(batch, source):
+                    self._test_on(batch)
+                told.tell("on_test_batch_end", at, self._logs())
         logs = self._logs()
         told.tell("on_test_end", logs)
         return logs
@@ -937,6 +1011,7 @@ class Trainer(Layer):
             NumPy: an array (B, ...) where rows end in the model; else the form that came in: a list of arrays for a
             list, a Ragged for a Ragged, a padded array for a padded one. Rows are in the order given.
         """
+        x = tables.inputs(x, self._wanted())
         source = self._source(x, None, None, batch_size, steps, max_tokens, length_grouping)
         if length_grouping:
             self._refuse_shuffling(length_grouping)
@@ -947,14 +1022,15 @@ class Trainer(Layer):
             told = self._callback_list(list(callbacks or ()), 1, 1, len(source) or None)
         told.tell("on_predict_begin", {})
         parts, order = [], []
-        for at, batch in enumerate(source.epoch()):
-            told.tell("on_predict_batch_begin", at, {})
-            with _rows_of_the_data(batch):
-                parts.append(self._predict_on(batch))
-            if batch.rows is not None and length_grouping:
-                order.append(batch.rows)
-            self.last_batch_steps = batch.nsteps
-            told.tell("on_predict_batch_end", at, {})
+        with contextlib.closing(source.epoch()) as batches:
+            for at, batch in enumerate(batches):
+                told.tell("on_predict_batch_begin", at, {})
+                with _rows_of_the_data(batch, source):
+                    parts.append(self._predict_on(batch))
+                if batch.rows is not None and length_grouping:
+                    order.append(batch.rows)
+                self.last_batch_steps = batch.nsteps
+                told.tell("on_predict_batch_end", at, {})
         told.tell("on_predict_end", {})
         made = _joined(parts)
         if order:
@@ -1025,6 +1101,7 @@ class Trainer(Layer):
         Returns:
             As `predict`.
         """
+        x = tables.inputs(x, self._wanted())
         table = self._table(x, None, None)
         y = self._predict_on(table.batch(np.arange(table.nrows)))
         return _form_of(x, several=isinstance(table.inputs, tuple)).leave(y)
@@ -1076,14 +1153,15 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 @contextlib.contextmanager
-def _rows_of_the_data(batch: Batch) -> Iterator[None]:
+def _rows_of_the_data(batch: Batch, source: Source) -> Iterator[None]:
     """Name a wrong row by its index in the data, not in the batch."""
     try:
         yield
     except RowError as wrong:
         if batch.rows is None:
             raise
-        raise wrong.renamed(int(batch.rows[wrong.row])) from None
+        row = int(batch.rows[wrong.row])
+        raise wrong.renamed(row, source.name_of(row)) from None
 
 
 def _split(source: Source, share: float) -> tuple[Table, Table]:
@@ -1093,8 +1171,8 @@ def _split(source: Source, share: float) -> tuple[Table, Table]:
             explain(
                 "validation_split",
                 expected="data that are all at hand",
-                got="a generator",
-                fix="validation_data=(x, y)",
+                got="rows in files" if isinstance(source, Planned) else "a generator",
+                fix="validation_data=: (x, y), or ParquetRows of files of their own",
             )
         )
     return source.split(share)
@@ -1106,7 +1184,7 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 
 _BOOKKEEPING = frozenset(
     "built compiled gathered_batches history iterations last_batch_steps stop_training "
-    "_class_weight _first_spec _heads _learning_rate _seed _totals".split()
+    "_class_weight _first_spec _heads _data_place _data_resumed _learning_rate _seed _totals epoch_plan".split()
 )
 """Attributes that change while a model trains and that no step reads."""
 
@@ -1181,9 +1259,7 @@ def _joined(parts: list[Any]) -> Any:
         return type(first)(_joined([part[at] for part in parts]) for at in range(len(first)))
     if isinstance(first, dict):
         return {key: _joined([part[key] for part in parts]) for key in first}
-    if not isinstance(first, Ragged):
-        return np.concatenate(parts)
-    return Ragged(_joined([part.values for part in parts]), _joined_rows([part.rows for part in parts]))
+    return end_to_end(parts)
 
 
 def _picked(made: Any, rows: Any) -> Any:
@@ -1193,19 +1269,6 @@ def _picked(made: Any, rows: Any) -> Any:
     if isinstance(made, dict):
         return {key: _picked(part, rows) for key, part in made.items()}
     return made[rows]
-
-
-def _joined_rows(parts: list[RowPartition]) -> RowPartition:
-    pairs = [part for part in parts if isinstance(part, PairRows)]
-    if pairs:
-        return PairRows(_joined_rows([part.queries for part in pairs]), _joined_rows([part.keys for part in pairs]))
-    lengths = np.concatenate([part.row_lengths for part in parts])
-    return RowPartition(
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
-        positions=np.concatenate([part.positions for part in parts]),
-        starts=np.concatenate([part.starts for part in parts]),
-        length=max(part.padded_length for part in parts) if all(part.came_padded for part in parts) else None,
-    )
 
 
 def _form_of(x: Any, *, several: bool) -> Form:

@@ -7,11 +7,9 @@ from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from padless import random as _random
 from padless.backends.base import Program
-from padless.batching import Batch, Source, Table
+from padless.batching import Batch, Planned, Source, Table
 from padless.callbacks import waiting
 from padless.errors import ArgumentError, DataError, explain
 from padless.layer import coming_states
@@ -23,18 +21,6 @@ Room = tuple[int, int] | None
 _STEPS = ("train", "evaluate", "predict")
 _MOST_BATCHES = 1000
 """Batches that are looked at, a millisecond each: a size that so many did not have is rare."""
-
-
-def order_of(seed: int) -> np.random.Generator:
-    """What draws the order of the rows in each epoch of a run.
-
-    Args:
-        seed: of the run.
-
-    Returns:
-        The generator.
-    """
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence((seed, 1))))
 
 
 def checked(steps: Any) -> tuple[str, ...]:
@@ -88,15 +74,18 @@ def warm(trainer: Trainer, source: Source, names: tuple[str, ...], epochs: int, 
 
 def _batches(source: Source, epochs: int) -> Iterator[tuple[Batch, Callable[[], Batch]]]:
     """Batches to come, with lengths alone, and what makes each as it is."""
-    if not isinstance(source, Table):
+    if not isinstance(source, Planned):
         if source.once:
             raise DataError(
                 explain("warmup", expected="data that can be read again", got="a generator", fix="warmup(x, y)")
             )
         return ((batch, partial(_itself, batch)) for batch in itertools.islice(source.epoch(), _MOST_BATCHES))
-    hollow, order = source.hollow(), order_of(_random.coming_seed())
-    looked_at = itertools.chain.from_iterable(hollow.epoch(order) for _ in range(epochs)) if epochs else hollow.epoch()
-    few = itertools.islice(looked_at, _MOST_BATCHES)
+    seed, planner = _random.coming_seed(), source.planner
+    plans = (planner.plan(epoch, seed) for epoch in range(epochs)) if epochs else (planner.plan() for _ in range(1))
+    if not isinstance(source, Table):
+        batches = itertools.chain.from_iterable(map(source.batches, plans))
+        return ((batch, partial(_itself, batch)) for batch in itertools.islice(batches, _MOST_BATCHES))
+    few = itertools.islice(itertools.chain.from_iterable(map(source.hollow().batches, plans)), _MOST_BATCHES)
     return ((batch, partial(source.batch, batch.rows)) for batch in few if batch.rows is not None)
 
 

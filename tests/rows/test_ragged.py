@@ -183,24 +183,6 @@ def test_nested_tensors(given_lengths: list[int]) -> None:
         np.testing.assert_array_equal(host(row), part.numpy())
 
 
-def test_arrow() -> None:
-    pa = pytest.importorskip("pyarrow")
-    rows = [[1, 2], [], [3]]
-    for kind in (pa.list_(pa.int64()), pa.large_list(pa.int64())):
-        column = pa.array(rows, kind)
-        assert Ragged.from_arrow(column).to_list() == rows
-        assert Ragged.from_arrow(column[1:]).to_list() == rows[1:], "a slice begins in the middle of the buffer"
-        assert Ragged.from_arrow(pa.chunked_array([column, column])).to_list() == rows * 2
-    wide = pa.array([[[1.0, 2.0]], []], pa.list_(pa.list_(pa.float32(), 2)))
-    assert Ragged.from_arrow(wide).shape == (2, None, 2)
-    with pytest.raises(DataError, match="1 null rows"):
-        Ragged.from_arrow(pa.array([[1], None]))
-    with pytest.raises(DataError, match="1 null steps"):
-        Ragged.from_arrow(pa.array([[1, None]]))
-    with pytest.raises(DataError, match="a column of lists"):
-        Ragged.from_arrow(pa.array([1, 2]))
-
-
 def test_awkward() -> None:
     ak = pytest.importorskip("awkward")
     assert Ragged.from_awkward(ak.Array([[1, 2], [], [3]])).to_list() == [[1, 2], [], [3]]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import padless
 from padless import Input, Model, Ragged, Sequential, batching, layers
-from padless.batching import PaddedColumn, RaggedColumn, Table, column, packed
+from padless.batching import PaddedColumn, RaggedColumn, Table, column
 from padless.callbacks import Callback
+from padless.data.plan import packed
 from padless.errors import ArgumentError, DataError
 from padless.preprocessing.text import Tokenizer
 from padless.utils import pad_sequences, set_random_seed
@@ -89,33 +90,30 @@ def test_batches_of_news_articles_are_nearly_full(longest: int | None) -> None:
     tokenizer.fit_on_texts(texts)
     ids = [row[:longest] for row in tokenizer.texts_to_sequences(texts)]
     table = Table(ids, classes, max_tokens=12_000)
-    shuffle = np.random.default_rng(0)
-    for _ in range(2):
-        used = [batch.nsteps / 12_000 for batch in table.epoch(shuffle)]
+    for epoch in range(2):
+        used = [batch.nsteps / 12_000 for batch in table.batches(table.planner.plan(epoch, seed=0))]
         assert max(used) <= 1
         assert np.mean(used[:-1]) > 0.99
 
 
 def test_a_table_plans_each_epoch_anew_and_tells_its_batches_and_their_most_rows() -> None:
     table = Table(IDS, CLASSES, max_tokens=30)
-    assert table.most_rows == 0
+    planner = table.planner
+    assert planner.most_rows == 0
     in_order = [batch.rows for batch in table.epoch()]
     assert len(table) == len(in_order)
-    assert table.most_rows == max(map(len, in_order))
-    shuffle = np.random.default_rng(1)
-    first, second = ([batch.rows.tolist() for batch in table.epoch(shuffle)] for _ in range(2))
-    assert first != second
+    assert planner.most_rows == max(map(len, in_order))
+    first, second = (list(planner.plan(epoch, seed=1)) for epoch in (0, 1))
+    assert [rows.tolist() for rows in first] != [rows.tolist() for rows in second]
     assert len(table) == len(second)
-    assert table.most_rows == max(map(len, [*in_order, *first, *second]))
-    again = np.random.default_rng(1)
-    assert first == [batch.rows.tolist() for batch in table.epoch(again)]
+    assert planner.most_rows == max(map(len, [*in_order, *first, *second]))
     by_rows = Table(IDS, CLASSES, batch_size=7)
-    assert [len(by_rows), len(list(by_rows.epoch())), by_rows.most_rows] == [6, 6, 7]
+    assert [len(by_rows), len(list(by_rows.epoch())), by_rows.planner.most_rows] == [6, 6, 7]
 
 
 def test_targets_and_weights_stay_with_their_rows() -> None:
     table = Table(IDS, TAGS, LENGTHS.astype("float32"), max_tokens=30)
-    for batch in table.epoch(np.random.default_rng(2)):
+    for batch in table.batches(table.planner.plan(seed=2)):
         assert batch.nsteps <= 30
         assert batch.x.to_list() == [IDS[row] for row in batch.rows]
         assert batch.y.to_list() == [TAGS[row] for row in batch.rows]

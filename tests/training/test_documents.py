@@ -198,7 +198,7 @@ def test_max_tokens_counts_words() -> None:
     x = Ragged.from_list(DOCUMENTS)
     words = np.array([sum(map(len, document)) for document in DOCUMENTS])
     table = Table(x, max_tokens=int(words.max()))
-    found = [batch.rows for batch in table.epoch(np.random.default_rng(0)) if batch.rows is not None]
+    found = [batch.rows for batch in table.batches(table.planner.plan(seed=0)) if batch.rows is not None]
     assert all(words[rows].sum() <= words.max() for rows in found)
     assert sorted(np.concatenate(found).tolist()) == list(range(20))
     batch = table.batch(np.array([3, 1]))

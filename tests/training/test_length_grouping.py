@@ -17,8 +17,8 @@ ROWS = [np.full((n, 2), at, np.float32) / 101 for at, n in enumerate(LENGTHS)]
 TARGETS = np.arange(101, dtype=np.float32)
 
 
-def dealt(table: Table, seed: int | None = None) -> list[list[int]]:
-    batches = table.epoch(None if seed is None else np.random.default_rng(seed))
+def dealt(table: Table, seed: int | None = None, epoch: int = 0) -> list[list[int]]:
+    batches = table.batches(table.planner.plan(epoch, seed))
     return [batch.rows.tolist() for batch in batches if batch.rows is not None]
 
 
@@ -102,9 +102,9 @@ def test_a_few_batches_are_of_the_same_rows_as_without(backend: str, size: dict[
 
 def test_an_epoch_of_some_steps_goes_on_through_grouped_batches() -> None:
     table = Table(ROWS, TARGETS, batch_size=8, steps=5, length_grouping=4)
-    table.goes_on = True
+    table.planner.goes_on = True
     everything = dealt(Table(ROWS, TARGETS, batch_size=8, length_grouping=4))
-    assert [rows for _ in range(3) for rows in dealt(table)] == [*everything, *everything[:2]]
+    assert [rows for epoch in range(3) for rows in dealt(table, None, epoch)] == [*everything, *everything[:2]]
 
 
 @pytest.mark.parametrize(

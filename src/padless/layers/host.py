@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padless import backends
+from padless.data import tables
 from padless.errors import DTypeError, explain
 from padless.layer import Layer, watched
 from padless.ragged import Ragged
@@ -24,8 +25,8 @@ def on_host(x: Any, place: str) -> OnHost:
     """Bring to the host what may be texts.
 
     Args:
-        x: a text or number, a list of them or of lists of them, an array of any framework, a pandas or polars column, a
-            Ragged.
+        x: a text or number, a list of them or of lists of them, an array of any framework, a Ragged, a column or
+            table that `tables.read` knows.
         place: for errors.
 
     Returns:
@@ -34,6 +35,9 @@ def on_host(x: Any, place: str) -> OnHost:
     Raises:
         DTypeError: when it is nothing of the kind.
     """
+    x = tables.read(x, place)
+    if isinstance(x, np.ndarray) and x.dtype == object and any(map(_has_rows, x)):
+        x = list(x)
     if isinstance(x, Ragged):
         return x.numpy()
     if isinstance(x, str | bytes | int | float | np.generic):
@@ -46,8 +50,6 @@ def on_host(x: Any, place: str) -> OnHost:
         return _array(list(x))
     if getattr(x, "is_nested", False):
         return Ragged.from_nested(x).numpy()
-    if hasattr(x, "to_numpy"):  # pandas, polars
-        x = x.to_numpy()
     if not hasattr(x, "shape"):
         expected, fix = "texts or numbers: a list, an array or a Ragged", "list(x)"
         raise DTypeError(explain(place, expected=expected, got=type(x).__name__, fix=fix))
@@ -75,7 +77,7 @@ def batches(data: Any, steps: int | None, place: str) -> Iterator[OnHost]:
     Yields:
         Values on the host.
     """
-    whole = isinstance(data, list | tuple | Ragged) or hasattr(data, "shape") or hasattr(data, "to_numpy")
+    whole = isinstance(data, list | tuple | Ragged) or hasattr(data, "shape") or tables.is_columnar(data)
     if whole:
         yield on_host(data, place)
         return

@@ -761,9 +761,15 @@ def _blocks(texts: Iterable[Any]) -> Iterator[list[Any]]:
         yield block
 
 
-def _texts(where: str, texts: Iterable[Any]) -> Iterable[Any]:
+def _texts(where: str, texts: Any) -> Iterable[Any]:
+    from padless.data import tables  # which needs padless.text itself
+    from padless.ragged import Ragged
+
+    if not isinstance(texts, str):
+        texts = tables.read(texts, where)
+        texts = texts.to_list() if isinstance(texts, Ragged) else texts
     try:
-        return iter(texts)
+        return iter(texts)  # type: ignore[no-any-return]
     except TypeError as error:
         raise DTypeError(
             explain(where, expected="a list", got=shown(texts), fix="put a single one in a list: [it]")

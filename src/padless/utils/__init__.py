@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from padless.data.loading import PyDataset
 from padless.data.packing import bucket_by_length, pack_sequences
 from padless.data.windows import timeseries_dataset_from_array
 from padless.errors import ArgumentError, DataError, explain
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from padless.random import set_random_seed
 
 __all__ = [
+    "PyDataset",
     "bucket_by_length",
     "pack_sequences",
     "pad_sequences",

@@ -74,6 +74,8 @@ class TorchBackend(Backend):
         if isinstance(x, torch.Tensor):
             return x.to(self._device, wanted)
         host = np.asarray(x)
+        if host.dtype.kind == "u" and host.dtype.itemsize > 1:
+            host = host.astype(np.int64)  # torch can do next to nothing with its uint16, uint32 and uint64
         if host.dtype.kind not in "biufc":
             raise DTypeError(
                 explain("asarray", expected="numbers", got=f"dtype {host.dtype}", fix="turn texts into ids first")
