@@ -12,7 +12,8 @@ from padless.errors import ArgumentError, explain
 from padless.named import find
 from padless.optimizers.absent import Absent, LostOptimizerWarning
 from padless.optimizers.adam import Adam, Adamax, AdamW, Lamb, Nadam
-from padless.optimizers.base import Array, Common, LearningRate, Optimizer, Slots
+from padless.optimizers.arguments import Common
+from padless.optimizers.base import Array, LearningRate, Optimizer, Slots
 from padless.optimizers.descent import SGD, Lion
 from padless.optimizers.ftrl import Ftrl
 from padless.optimizers.muon import Muon

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
 from padless.errors import ArgumentError, explain
-from padless.optimizers.base import Array, Common, LearningRate, Optimizer, Slots, lost, share
+from padless.optimizers.arguments import Common, share
+from padless.optimizers.base import Array, LearningRate, Optimizer, Slots, lost
 
 
 class Adam(Optimizer):
@@ -183,7 +184,7 @@ class Nadam(Optimizer):
         >>> Nadam().slot_names
         ('momentum', 'velocity', 'momentum_product')
 
-    Source: Dozat 2016, algorithm 2, with the schedule of momentum of its section on warming; Keras 3.15.
+    Source: Dozat 2016; Keras 3.15, whose momentum grows 250 times as fast as there.
     """
 
     def __init__(

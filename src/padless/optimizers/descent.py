@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
 from padless.errors import ArgumentError, explain
-from padless.optimizers.base import Array, Common, LearningRate, Optimizer, Slots, share
+from padless.optimizers.arguments import Common, share
+from padless.optimizers.base import Array, LearningRate, Optimizer, Slots
 
 
 class SGD(Optimizer):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from padless.errors import ArgumentError, explain
-from padless.optimizers.base import Array, Common, LearningRate, Optimizer, Slots, at_least_0
+from padless.optimizers.arguments import Common, at_least_0
+from padless.optimizers.base import Array, LearningRate, Optimizer, Slots
 
 _NOT_BELOW_0 = (
     "initial_accumulator_value",

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from padless.optimizers.base import Array, LearningRate, Optimizer, Slots, lost, share
+from padless.optimizers.arguments import share
+from padless.optimizers.base import Array, LearningRate, Optimizer, Slots, lost
 
 
 class Muon(Optimizer):
@@ -112,7 +113,7 @@ class Muon(Optimizer):
         return weight - move, {"momentum": m}
 
     def _orthogonal(self, xp: Any, x: Array) -> Array:
-        """A matrix with the singular vectors of x, and singular values of 0.7 to 1.2 where x has any."""
+        """A matrix with the singular vectors of x, with singular values of 0.7 to 1.2 where its own are not tiny."""
         tall = x.shape[0] > x.shape[1]
         x = x.T if tall else x
         x = x / (xp.sqrt(xp.sum(x * x)) + 1e-7)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
 
-from padless.optimizers.base import Array, Common, LearningRate, Optimizer, Slots, at_least_0, share
+from padless.optimizers.arguments import Common, at_least_0, share
+from padless.optimizers.base import Array, LearningRate, Optimizer, Slots
 
 
 class RMSprop(Optimizer):
