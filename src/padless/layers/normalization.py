@@ -152,7 +152,8 @@ class LayerNormalization(_Normalization):
         if self._axes == (-1,):
             require_features(self.place, x, self._beside[-1])
         if self.rms_scaling:
-            variance = self.xp.var(x, axis=self._axes, keepdims=True)
+            centred = x - self.xp.mean(x, axis=self._axes, keepdims=True)
+            variance = self.xp.mean(centred * centred, axis=self._axes, keepdims=True)  # torch's var warns of no steps
             return self._scaled(x / self.xp.sqrt(variance + self.epsilon), self.gamma, self.beta)
         gamma, beta = (None if array is None else self._stood(array) for array in (self.gamma, self.beta))
         return self.backend.layer_norm(x, gamma, beta, self.epsilon, self._axes)
