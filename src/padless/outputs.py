@@ -112,6 +112,7 @@ class Heads:
         self._names = names
         self._heads: list[Head] | None = None
         self._scored: list[Scored] | None = None
+        self._awaited: dict[str, metrics.State] = {}
         if names is not None:
             self._settle(names)
 
@@ -342,6 +343,18 @@ class Heads:
         """The metrics, once data were seen."""
         return self._scored or []
 
+    @property
+    def sums_so_far(self) -> dict[str, metrics.State]:
+        """The states of the metrics by their labels; may be set before data were seen."""
+        return self._awaited if self._scored is None else {one.label: dict(one.metric.state) for one in self._scored}
+
+    @sums_so_far.setter
+    def sums_so_far(self, sums: dict[str, metrics.State]) -> None:
+        self._awaited = dict(sums)
+        for one in self.scored:
+            one.metric.reset_state()
+            one.metric.merge(self._awaited.get(one.label, {}))
+
     def update(self, y: Any, y_pred: Any, weight: Any) -> None:
         """Add a batch to the metrics.
 
@@ -353,6 +366,7 @@ class Heads:
         outputs = self.of(y_pred)
         if self._scored is None:
             self._scored = self._resolved(y, outputs)
+            self.sums_so_far = self._awaited
         for _, output, metric, weighted in self._scored:
             with self.naming(output):
                 own = self._own_weight(weight, output) if weighted else None
