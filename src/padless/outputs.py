@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -112,7 +113,7 @@ class Heads:
         self._names = names
         self._heads: list[Head] | None = None
         self._scored: list[Scored] | None = None
-        self._awaited: dict[str, metrics.State] = {}
+        self._awaited: list[metrics.State] = []
         if names is not None:
             self._settle(names)
 
@@ -344,16 +345,16 @@ class Heads:
         return self._scored or []
 
     @property
-    def sums_so_far(self) -> dict[str, metrics.State]:
-        """The states of the metrics by their labels; may be set before data were seen."""
-        return self._awaited if self._scored is None else {one.label: dict(one.metric.state) for one in self._scored}
+    def sums_so_far(self) -> list[metrics.State]:
+        """The states of the metrics; may be set before data were seen. None at all: each begins anew."""
+        return self._awaited if self._scored is None else [dict(one.metric.state) for one in self._scored]
 
     @sums_so_far.setter
-    def sums_so_far(self, sums: dict[str, metrics.State]) -> None:
-        self._awaited = dict(sums)
-        for one in self.scored:
+    def sums_so_far(self, sums: list[metrics.State]) -> None:
+        self._awaited = sums
+        for one, state in zip(self.scored, sums or itertools.repeat({}), strict=False):
             one.metric.reset_state()
-            one.metric.merge(self._awaited.get(one.label, {}))
+            one.metric.merge(state)
 
     def update(self, y: Any, y_pred: Any, weight: Any) -> None:
         """Add a batch to the metrics.

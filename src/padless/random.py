@@ -44,7 +44,7 @@ def get_state() -> dict[str, Any]:
     name, keys, place, has_gauss, cached = np.random.get_state()
     state = {
         "padless": [_seed, _drawn],
-        "python": [version, list(words), gauss],
+        "python": [version, np.array(words, np.uint32), gauss],
         "numpy": [name, np.array(keys), int(place), int(has_gauss), float(cached)],
     }
     if "torch" in sys.modules:
@@ -61,7 +61,7 @@ def set_state(state: dict[str, Any]) -> None:
     global _seed, _drawn
     _seed, _drawn = (int(number) for number in state["padless"])
     version, words, gauss = state["python"]
-    _python_random.setstate((version, tuple(words), gauss))
+    _python_random.setstate((version, tuple(int(word) for word in words), gauss))
     np.random.set_state(tuple(state["numpy"]))
     if "torch" in state and "torch" in sys.modules:
         torch = sys.modules["torch"]

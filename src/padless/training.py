@@ -177,16 +177,21 @@ class Trainer(Layer):
         """Forget what loss and metrics have added up."""
         self._totals = {}
         self._extra = np.zeros(2)
-        self._heads.sums_so_far = {}
+        self._heads.sums_so_far = []
 
     @property
     def sums_so_far(self) -> dict[str, Any]:
         """What loss and metrics have added up in this epoch; set it, and they go on from there."""
-        return {"totals": dict(self._totals), "extra": self._extra.copy(), "metrics": self._heads.sums_so_far}
+        # By place: where outputs are named by layers, another process may name them otherwise.
+        names = self._heads.names or []
+        totals = [self._totals.get(name) for name in names]
+        return {"names": names, "totals": totals, "extra": self._extra.copy(), "metrics": self._heads.sums_so_far}
 
     @sums_so_far.setter
     def sums_so_far(self, sums: dict[str, Any]) -> None:
-        self._totals, self._extra = dict(sums["totals"]), np.array(sums["extra"])
+        pairs = zip(self._heads.names or sums["names"], sums["totals"], strict=True)
+        self._totals = {name: total for name, total in pairs if total is not None}
+        self._extra = np.array(sums["extra"])
         self._heads.sums_so_far = sums["metrics"]
 
     # ---- one step

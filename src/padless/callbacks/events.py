@@ -107,13 +107,8 @@ def histogram(tag: str, values: npt.ArrayLike) -> bytes:
     flat = flat[np.isfinite(flat)]
     counts, edges = np.histogram(flat, _BINS)
     low, high = (flat.min(), flat.max()) if flat.size else (0.0, 0.0)
-    message = (
-        _double(1, low)
-        + _double(2, high)
-        + _double(3, flat.size)
-        + _double(4, flat.sum())
-        + _double(5, float(flat @ flat))
-    )
+    sums = flat.sum(), float(flat @ flat)
+    message = b"".join(_double(at, number) for at, number in enumerate((low, high, flat.size, *sums), 1))
     return _field(1, tag.encode()) + _field(5, message + _doubles(6, edges[1:]) + _doubles(7, counts))
 
 

@@ -40,7 +40,7 @@ class LearningRateScheduler(Callback):
         optimizer = self.model.optimizer
         both = _takes(self.schedule, epoch, 0.0)
         rate: Any = self.schedule(epoch, optimizer.learning_rate) if both else self.schedule(epoch)
-        if not isinstance(rate, numbers.Real) or isinstance(rate, bool):
+        if type(rate) is bool or not isinstance(rate, numbers.Real):
             raise ArgumentError(
                 explain(
                     "LearningRateScheduler", expected="a schedule that gives a number", got=repr(rate), fix="float(...)"
