@@ -1,9 +1,9 @@
 """A program of its own that trains, and is killed at any moment: `python killed.py FOLDER SEED KILLS`.
 
-Each attempt is a process that a first one forks. It kills itself at the n-th call of a Python or C function, anywhere or
-within the saving of a backup, with n drawn; so a moment is as random as that of a person, and the same in each run. The
-last attempt is left alone. Prints what the training that was never killed ended with, and all others that ended; and
-which files the backups of those that were killed had.
+Each attempt is a process that a first one forks. It kills itself at the n-th call of a Python or C function, anywhere
+or within the saving of a backup, with n drawn. The last attempt is left alone. Prints
+what the training that was never killed ended with, and all others that ended; and which files the backups of those that
+were killed had.
 """
 
 from __future__ import annotations

@@ -336,7 +336,8 @@ def test_a_server_gets_the_logs(server: tuple[str, list[tuple[str, str, str]]]) 
     assert [path for path, _, _ in got] == ["/publish/epoch/end/", "/json"] * 2
     form, plain = urllib.parse.parse_qs(got[2][2])["data"][0], got[3][2]
     assert json.loads(form) == json.loads(plain)
-    assert json.loads(plain)["epoch"] == 1 and json.loads(plain)["val_loss"] == history["val_loss"][1]
+    assert json.loads(plain)["epoch"] == 1
+    assert json.loads(plain)["val_loss"] == history["val_loss"][1]
     assert got[1][1] == "application/json"
     with pytest.warns(UserWarning, match=r"RemoteMonitor could not reach .*/bad: HTTP Error 500"):
         fit(model(), [RemoteMonitor(root, path="/bad")], epochs=1)
@@ -361,9 +362,11 @@ def test_lr_find_leaves_the_model_as_it_was(trainer: str) -> None:
     fit(other, [], epochs=1)
     history = other.history
     curve = lr_find(other, X, Y, batch_size=10, num_batches=40)
-    assert other.history is history and other.optimizer.iterations == one.optimizer.iterations
+    assert other.history is history
+    assert other.optimizer.iterations == one.optimizer.iterations
     assert len(curve.rates) == len(curve.losses) == len(curve.smooth) > 10
-    assert curve.rates[0] == 1e-6 and 1e-6 < curve.suggestion < 10
+    assert curve.rates[0] == 1e-6
+    assert 1e-6 < curve.suggestion < 10
     padless.utils.set_random_seed(3)
     want = fit(one, [])
     padless.utils.set_random_seed(3)
@@ -376,7 +379,8 @@ def test_lr_find_ends_where_the_loss_explodes(trainer: str) -> None:
     made.compile("sgd", "mse")
     rows = [np.full((2, 1), value, np.float32) for value in np.linspace(1, 2, 8)]
     curve = lr_find(made, rows, np.linspace(1, 2, 8), batch_size=4, end_lr=1e6, smoothing=0.0)
-    assert len(curve.rates) < 100 and curve.losses[-1] > 4 * min(curve.losses)
+    assert len(curve.rates) < 100
+    assert curve.losses[-1] > 4 * min(curve.losses)
     assert all(np.isfinite(weight).all() for weight in made.get_weights())
     assert made.optimizer.learning_rate == pytest.approx(0.01)
 
@@ -385,7 +389,8 @@ def test_lr_find_draws_and_refuses() -> None:
     curve = lr_find(model(), X, Y, batch_size=10, num_batches=30)
     pytest.importorskip("matplotlib")
     axes = curve.plot()
-    assert axes.get_xscale() == "log" and len(axes.lines) == 3
+    assert axes.get_xscale() == "log"
+    assert len(axes.lines) == 3
     assert repr(curve).startswith("<LearningRateCurve of ")
     with pytest.raises(ArgumentError, match="0 < start_lr < end_lr"):
         lr_find(model(), X, Y, start_lr=1.0, end_lr=0.1)

@@ -57,10 +57,13 @@ def test_a_process_killed_at_any_moment_ends_as_if_it_had_not_been(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     first, *others = told["ended"]
-    assert len(first["history"]["loss"]) == 5 and first["left"] == ["best.safetensors", "log.csv"]
-    assert others and all(other == first for other in others)
+    assert len(first["history"]["loss"]) == 5
+    assert first["left"] == ["best.safetensors", "log.csv"]
+    assert others
+    assert all(other == first for other in others)
     # Some were killed when there was no backup yet, or one, or while one was saved; at least this is there:
-    assert "latest|previous" in told["found"] and len(told["found"]) > 1
+    assert "latest|previous" in told["found"]
+    assert len(told["found"]) > 1
 
 
 @pytest.mark.parametrize(("save_freq", "batches"), [("epoch", 1), ("epoch", 8), (1, 4), (1, 14), (3, 5), (3, 8)])
@@ -138,9 +141,10 @@ def test_a_file_that_is_cut_off_or_foreign_is_refused_and_the_one_before_it_used
         if damage == "model":
             plain.save(latest)
         (folder / ".latest.safetensors.abc").write_bytes(good[:number])
+        again = model()
         with pytest.warns(UserWarning, match=r"latest.safetensors(?s:.*)previous.safetensors was used instead"):
-            again = model()
-            assert fit(again, [BackupAndRestore(folder, 2, delete_checkpoint=False)]) == want
+            got = fit(again, [BackupAndRestore(folder, 2, delete_checkpoint=False)])
+        assert got == want
         same(plain, again)
         # The bad one did not take the place of the good one, and what was unfinished is gone.
         assert sorted(path.name for path in folder.iterdir()) == ["latest.safetensors", "previous.safetensors"]
@@ -182,7 +186,8 @@ def test_training_that_stopped_by_itself_does_not_go_on(tmp_path: Path) -> None:
     with pytest.raises(Gone):
         fit(model(), [*told(), Late()], epochs=9)
     again = model()
-    assert fit(again, told(), epochs=9) == want and len(want["loss"]) == 3
+    assert fit(again, told(), epochs=9) == want
+    assert len(want["loss"]) == 3
     same(plain, again)
 
 

@@ -102,8 +102,10 @@ def test_a_histogram_counts_what_is_finite(values: list[float]) -> None:
     made = fields(fields(histogram("w", values))[5][0])
     finite = [value for value in values if np.isfinite(value)]
     limits, counts = (np.frombuffer(made[number][0], "<f8") for number in (6, 7))
-    assert len(limits) == len(counts) and counts.sum() == made[3][0] == len(finite)
-    assert made[4][0] == sum(finite) and made[5][0] == sum(value**2 for value in finite)
+    assert len(limits) == len(counts)
+    assert counts.sum() == made[3][0] == len(finite)
+    assert made[4][0] == sum(finite)
+    assert made[5][0] == sum(value**2 for value in finite)
 
 
 def test_fit_writes_what_tensorboard_shows(trainer: str, tmp_path: Path) -> None:
