@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -112,6 +113,7 @@ class Heads:
         self._names = names
         self._heads: list[Head] | None = None
         self._scored: list[Scored] | None = None
+        self._awaited: list[metrics.State] = []
         if names is not None:
             self._settle(names)
 
@@ -353,6 +355,18 @@ class Heads:
         """The metrics, once data were seen."""
         return self._scored or []
 
+    @property
+    def sums_so_far(self) -> list[metrics.State]:
+        """The states of the metrics; may be set before data were seen. None at all: each begins anew."""
+        return self._awaited if self._scored is None else [dict(one.metric.state) for one in self._scored]
+
+    @sums_so_far.setter
+    def sums_so_far(self, sums: list[metrics.State]) -> None:
+        self._awaited = sums
+        for one, state in zip(self.scored, sums or itertools.repeat({}), strict=False):
+            one.metric.reset_state()
+            one.metric.merge(state)
+
     def update(self, y: Any, y_pred: Any, weight: Any) -> None:
         """Add a batch to the metrics.
 
@@ -364,6 +378,7 @@ class Heads:
         outputs = self.of(y_pred)
         if self._scored is None:
             self._scored = self._resolved(y, outputs)
+            self.sums_so_far = self._awaited
         for _, output, metric, weighted in self._scored:
             with self.naming(output):
                 own = self._own_weight(weight, output) if weighted else None

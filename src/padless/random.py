@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import random as _python_random
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,40 @@ def set_random_seed(seed: int) -> None:
     _seed, _drawn = int(seed), 0
     _python_random.seed(seed)
     np.random.seed(seed)
+
+
+def get_state() -> dict[str, Any]:
+    """Where all random numbers stand that `set_random_seed` fixes, and those of torch where it is in use.
+
+    Returns:
+        Numbers, lists and NumPy arrays, for `set_state`.
+    """
+    version, words, gauss = _python_random.getstate()
+    name, keys, place, has_gauss, cached = np.random.get_state()
+    state = {
+        "padless": [_seed, _drawn],
+        "python": [version, np.array(words, np.uint32), gauss],
+        "numpy": [name, np.array(keys), int(place), int(has_gauss), float(cached)],
+    }
+    if "torch" in sys.modules:
+        state["torch"] = sys.modules["torch"].get_rng_state().numpy().copy()
+    return state
+
+
+def set_state(state: dict[str, Any]) -> None:
+    """Go on from where random numbers stood.
+
+    Args:
+        state: as `get_state` gave it.
+    """
+    global _seed, _drawn
+    _seed, _drawn = (int(number) for number in state["padless"])
+    version, words, gauss = state["python"]
+    _python_random.setstate((version, tuple(int(word) for word in words), gauss))
+    np.random.set_state(tuple(state["numpy"]))
+    if "torch" in state and "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        torch.set_rng_state(torch.from_numpy(np.array(state["torch"])))
 
 
 def next_seed() -> int:

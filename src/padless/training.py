@@ -181,8 +181,22 @@ class Trainer(Layer):
         """Forget what loss and metrics have added up."""
         self._totals = {}
         self._extra = np.zeros(2)
-        for metric in self.metrics:
-            metric.reset_state()
+        self._heads.sums_so_far = []
+
+    @property
+    def sums_so_far(self) -> dict[str, Any]:
+        """What loss and metrics have added up in this epoch; set it, and they go on from there."""
+        # By place: where outputs are named by layers, another process may name them otherwise.
+        names = self._heads.names or []
+        totals = [self._totals.get(name) for name in names]
+        return {"names": names, "totals": totals, "extra": self._extra.copy(), "metrics": self._heads.sums_so_far}
+
+    @sums_so_far.setter
+    def sums_so_far(self, sums: dict[str, Any]) -> None:
+        pairs = zip(self._heads.names or sums["names"], sums["totals"], strict=True)
+        self._totals = {name: total for name, total in pairs if total is not None}
+        self._extra = np.array(sums["extra"])
+        self._heads.sums_so_far = sums["metrics"]
 
     # ---- one step
 
@@ -644,16 +658,18 @@ class Trainer(Layer):
         self._data_place = {"seed": _random.next_seed(), "epoch": initial_epoch, "batch": 0}
         self._class_weight = class_weight
         history = self.history = History()
-        told = self._callback_list([history, *(callbacks or ())], verbose, epochs, len(source) or None)
+        told = self._callback_list([*(callbacks or ()), history], verbose, epochs, len(source) or None)
+        told.params["validates"] = held_out is not None
         self.stop_training = False
         logs: Logs = {}
         self.backend.keep_memory()
         with _interruptible() as interrupted:
             told.tell("on_train_begin", {})
             try:
-                for epoch in range(self._start(), epochs):
+                for epoch in self._epochs_left(epochs):
                     logs = self._epoch(epoch, source, shuffle, told, interrupted)
-                    if held_out is not None and not interrupted() and _validates(epoch, validation_freq):
+                    cut = interrupted() and self._data_place["batch"] > 0
+                    if held_out is not None and not cut and _validates(epoch, validation_freq):
                         with carrying(self, {}):  # other rows: they begin anew, and training goes on where it was
                             validation = self._evaluate(held_out, told)
                         logs |= {f"val_{name}": value for name, value in validation.items()}
@@ -701,12 +717,12 @@ class Trainer(Layer):
             )
         self._data_resumed = {name: int(number) for name, number in state.items()}
 
-    def _start(self) -> int:
-        """The epoch to begin with, with its seed, once callbacks had their say."""
+    def _epochs_left(self, epochs: int) -> range:
+        """The epochs to train, with their seed, once callbacks had their say."""
         if self._data_resumed is not None:
             self._data_place, self._data_resumed = self._data_resumed, None
         self._seed = self._data_place["seed"]
-        return self._data_place["epoch"]
+        return range(0 if self.stop_training else epochs)[self._data_place["epoch"] :]
 
     def _batches_of(self, source: Source, shuffle: bool) -> Generator[Batch]:
         """What is left of the epoch at hand."""
@@ -731,14 +747,24 @@ class Trainer(Layer):
         with contextlib.closing(batches):  # at once, whatever happens: files are read ahead on a thread
             for at, batch in enumerate(batches, place["batch"]):
                 told.tell("on_train_batch_begin", at, {})
-                with _rows_of_the_data(batch, source):
-                    self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
+                try:
+                    with _rows_of_the_data(batch, source):
+                        self._train_on(self._weighted(batch), f"epoch {epoch + 1}, batch {at}")
+                except NumericError as wrong:
+                    if not told.settle(at, wrong):
+                        raise
+                    self.stop_training = True
+                    break
                 place["batch"] = at + 1
                 told.tell("on_train_batch_end", at, self._logs())
                 if interrupted() or self.stop_training:
                     break
             else:
                 place.update(epoch=epoch + 1, batch=0)
+        if place["batch"] and place["batch"] == len(source):
+            place.update(epoch=epoch + 1, batch=0)
+        if place["batch"] and interrupted():
+            told.tell("on_interrupt", place["batch"] - 1, self._logs())
         return self._logs()
 
     def _weighted(self, batch: Batch) -> Batch:
