@@ -350,7 +350,7 @@ class Trainer(Layer):
             return made, (constant(value), counts, extra)
 
         (_, (value, counts, extra)), gradients = self.backend.value_and_grads(sums, weights)
-        return value, extra, {name: (gradients[name], counts[name]) for name in counts}
+        return value, extra, {str(at): (gradients[name], count) for at, (name, count) in enumerate(counts.items())}
 
     def _constrained(self, weights: dict[str, Array]) -> dict[str, Array]:
         return {**weights, **{path: rule(weights[path]) for path, rule in self._constraints.items()}}
@@ -398,7 +398,8 @@ class Trainer(Layer):
         trained = {path: layer._weights[name] for path, (layer, name) in slots.items() if path in arrays["weights"]}
         self.optimizer.tables = frozenset(path for path, weight in trained.items() if weight.by_rows)
         self.optimizer.names = {path: f"{layer.name}/{name}" for path, (layer, name) in slots.items()}
-        self.optimizer.parts = [head.name for head in self._heads.trained] or [""]
+        # By place: the names of layers, which outputs have, differ between models that are otherwise alike.
+        self.optimizer.parts = [str(at) for at in range(max(len(self._heads.trained), 1))]
         self._constraints = {
             path: weight.constraint for path, weight in trained.items() if weight.constraint is not None
         }

@@ -83,6 +83,23 @@ def test_an_error_anywhere(trainer: str, save_freq: Any, batches: int, tmp_path:
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.parametrize("batches", [2, 6, 9])
+def test_batches_gathered_for_a_step_and_averages_of_weights_go_on(trainer: str, batches: int, tmp_path: Path) -> None:
+    def averaging() -> padless.Sequential:
+        made = model()
+        made.compile(
+            padless.optimizers.Nadam(0.01, use_ema=True, ema_momentum=0.8, gradient_accumulation_steps=4), "mse"
+        )
+        return made
+
+    plain, again = averaging(), averaging()
+    want = fit(plain, [])
+    with pytest.raises(Gone):
+        fit(averaging(), [BackupAndRestore(tmp_path / "b", 1), Dies(batches)])
+    assert fit(again, [BackupAndRestore(tmp_path / "b", 1)]) == want
+    same(plain, again)
+
+
 def stateful() -> padless.Sequential:
     padless.utils.set_random_seed(7)
     made = padless.Sequential([layers.Embedding(27, 4), layers.GRU(4, stateful=True, dropout=0.2), layers.Dense(1)])

@@ -80,7 +80,7 @@ class Optimizer(Configured):
         self.lazy_embeddings = False
         self.tables: frozenset[str] = frozenset()
         self.names: dict[str, str] = {}
-        self.parts = [""]
+        self.parts = ["0"]
         self._undecayed: tuple[str, ...] = ()
         self._undecayed_words: tuple[str, ...] = ()
         self._learning_rate: LearningRate = (
