@@ -318,7 +318,7 @@ def test_a_bar_appears_on_stderr_when_reading_takes_long(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     clock = itertools.count(step=3.0)
-    monkeypatch.setattr("padless.callbacks.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("padless.callbacks.progress.time.perf_counter", lambda: next(clock))
     assert list(waiting("Reading", [1, 2, 3], True)) == [1, 2, 3]
     out, err = capsys.readouterr()
     assert not out
