@@ -6,13 +6,26 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from padless.callbacks import CSVLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau
+import padless
+from padless import layers
+from padless.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    SwapEMAWeights,
+)
+from padless.errors import ArgumentError
 
 keras = pytest.importorskip("keras")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 class Stub:
@@ -155,3 +168,50 @@ def test_a_schedule_sets_the_rates_that_keras_sets(schedule: Any) -> None:
     assert (
         run(LearningRateScheduler(schedule), logs)[1] == run(keras.callbacks.LearningRateScheduler(schedule), logs)[1]
     )
+
+
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+@pytest.mark.parametrize("stops", [False, True])
+def test_averages_are_swapped_as_in_keras(trainer: str, swap_on_epoch: bool, stops: bool) -> None:
+    x, y = (np.random.default_rng(at).normal(size=(40, n)).astype("float32") for at, n in ((0, 3), (1, 1)))
+    how: dict[str, Any] = {
+        "batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0, "validation_data": (x[::2], y[::2]),
+    }  # fmt: skip
+    mine, theirs = padless.Sequential([layers.Dense(1)]), keras.Sequential([keras.layers.Dense(1)])
+    mine(x), theirs(x)
+    mine.set_weights(theirs.get_weights())
+    given = {"use_ema": True, "ema_momentum": 0.9}
+    mine.compile(padless.optimizers.SGD(0.05, **given), "mse")
+    theirs.compile(keras.optimizers.SGD(0.05, **given), "mse")
+    seen: list[Any] = []
+
+    class Notes(Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seen.append(mine.get_weights())
+            self.model.stop_training = stops and epoch == 1
+
+    history = mine.fit(x, y, callbacks=[SwapEMAWeights(swap_on_epoch), Notes()], **how).history
+    ended = mine.get_weights()
+    # Where it stops before the last epoch with averages in place, Keras puts the weights there in the end.
+    epochs = {**how, "epochs": len(history["loss"])}
+    want = theirs.fit(x, y, callbacks=[keras.callbacks.SwapEMAWeights(swap_on_epoch)], **epochs).history
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(history[name], want[name], rtol=1e-5)
+    for one, other in zip(ended, theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    averages = [np.array(mine.backend.to_host(a)) for a in mine.optimizer.slots["average"].values()]
+    for one, average, last in zip(ended, averages, seen[-1], strict=True):
+        np.testing.assert_array_equal(one, average)
+        assert np.array_equal(last, average) is swap_on_epoch
+
+
+def test_swapping_needs_averages(trainer: str) -> None:
+    model = padless.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.ones((4, 2), "float32")
+    with pytest.raises(
+        ArgumentError, match=r"SwapEMAWeights: expected an optimizer that averages weights"
+    ):
+        model.fit(x, x[:, :1], verbose=0, callbacks=[SwapEMAWeights()])
+    with pytest.raises(ArgumentError, match="SwapEMAWeights"):
+        model.evaluate(x, x[:, :1], verbose=0, callbacks=[SwapEMAWeights()])

@@ -15,7 +15,7 @@ import pytest
 
 import padless
 from padless import layers
-from padless.callbacks import BackupAndRestore, Callback, CSVLogger, EarlyStopping, LambdaCallback
+from padless.callbacks import BackupAndRestore, Callback, CSVLogger, EarlyStopping, LambdaCallback, SwapEMAWeights
 from padless.errors import ArgumentError, DataError
 from tests.training.test_callbacks import fit, model
 
@@ -83,8 +83,10 @@ def test_an_error_anywhere(trainer: str, save_freq: Any, batches: int, tmp_path:
     assert not (tmp_path / "backup").exists()
 
 
-@pytest.mark.parametrize("batches", [2, 6, 9])
-def test_batches_gathered_for_a_step_and_averages_of_weights_go_on(trainer: str, batches: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("save", "batches"), [(1, 2), (1, 6), (1, 9), ("epoch", 9)])
+def test_batches_gathered_for_a_step_and_averages_of_weights_go_on(
+    trainer: str, save: Any, batches: int, tmp_path: Path
+) -> None:
     def averaging() -> padless.Sequential:
         made = model()
         made.compile(
@@ -93,10 +95,10 @@ def test_batches_gathered_for_a_step_and_averages_of_weights_go_on(trainer: str,
         return made
 
     plain, again = averaging(), averaging()
-    want = fit(plain, [])
+    want = fit(plain, [SwapEMAWeights(swap_on_epoch=True)])
     with pytest.raises(Gone):
-        fit(averaging(), [BackupAndRestore(tmp_path / "b", 1), Dies(batches)])
-    assert fit(again, [BackupAndRestore(tmp_path / "b", 1)]) == want
+        fit(averaging(), [SwapEMAWeights(swap_on_epoch=True), BackupAndRestore(tmp_path / "b", save), Dies(batches)])
+    assert fit(again, [SwapEMAWeights(swap_on_epoch=True), BackupAndRestore(tmp_path / "b", save)]) == want
     same(plain, again)
 
 

@@ -1,5 +1,6 @@
 """Callbacks, with Keras's names, hooks and arguments."""
 
+from padless.callbacks.averages import SwapEMAWeights as SwapEMAWeights
 from padless.callbacks.base import HOOKS as HOOKS
 from padless.callbacks.base import Callback as Callback
 from padless.callbacks.base import CallbackList as CallbackList
