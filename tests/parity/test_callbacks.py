@@ -209,9 +209,7 @@ def test_swapping_needs_averages(trainer: str) -> None:
     model = padless.Sequential([layers.Dense(1)])
     model.compile("sgd", "mse")
     x = np.ones((4, 2), "float32")
-    with pytest.raises(
-        ArgumentError, match=r"SwapEMAWeights: expected an optimizer that averages weights"
-    ):
+    with pytest.raises(ArgumentError, match=r"SwapEMAWeights: expected an optimizer that averages weights"):
         model.fit(x, x[:, :1], verbose=0, callbacks=[SwapEMAWeights()])
     with pytest.raises(ArgumentError, match="SwapEMAWeights"):
         model.evaluate(x, x[:, :1], verbose=0, callbacks=[SwapEMAWeights()])

@@ -14,8 +14,16 @@ import numpy as np
 import pytest
 
 import padless
-from padless import layers
-from padless.callbacks import BackupAndRestore, Callback, CSVLogger, EarlyStopping, LambdaCallback, SwapEMAWeights
+from padless import layers, saving
+from padless.callbacks import (
+    BackupAndRestore,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    SwapEMAWeights,
+    checkpoints,
+)
 from padless.errors import ArgumentError, DataError
 from tests.training.test_callbacks import fit, model
 
@@ -258,3 +266,19 @@ def test_random_numbers_go_on_where_they_were() -> None:
     want = random.random(), np.random.rand(), own.next_seed()
     own.set_state(state)
     assert (random.random(), np.random.rand(), own.next_seed()) == want
+
+
+@pytest.mark.parametrize("name", ["model", "sums", "slots", "gathered_batches"])
+def test_a_backup_that_lacks_something_says_so(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(Gone):
+        fit(model(), [BackupAndRestore(tmp_path, 1), Dies(2)])
+    path = tmp_path / "latest.safetensors"
+    arrays, metadata = saving._read(path)
+    tree = json.loads(metadata["state"])
+    for part in (tree, tree["model"], tree["model"]["optimizer"]):
+        part.pop(name, None)
+    written = json.dumps(tree)
+    saving._write(path, arrays, {**metadata, "state": written, "crc32": str(checkpoints._checksum(written, arrays))})
+    with pytest.raises(DataError, match=f"a backup with '{name}'(?s:.*)the version of padless that wrote it"):
+        fit(model(), [BackupAndRestore(tmp_path)])

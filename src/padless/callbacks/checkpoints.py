@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -345,4 +346,30 @@ def _read(path: Path) -> Any:
         raise DataError(
             explain(f"file {path}", expected="a backup as it was written", got="another checksum", fix="remove it")
         )
-    return state.together(json.loads(metadata["state"]), arrays)
+    tree = state.together(json.loads(metadata["state"]), arrays)
+    absent = list(_absent(tree, _PARTS))
+    if absent:
+        fix = "the version of padless that wrote it; or remove it"
+        raise DataError(explain(f"file {path}", expected=f"a backup with {absent[0]!r}", got="none", fix=fix))
+    return tree
+
+
+_PARTS: dict[str, Any] = {
+    "model": {
+        "weights": {},
+        "kept": {},
+        "optimizer": dict.fromkeys(("class_name", "iterations", "gathered_batches", "learning_rate", "slots")),
+        "random": {},
+        "input": None,
+    },
+    **dict.fromkeys(("data", "sums", "stopped", "callbacks")),
+}
+
+
+def _absent(tree: Any, parts: dict[str, Any]) -> Iterator[str]:
+    """Names that a tree has not."""
+    for name, inner in parts.items():
+        if not isinstance(tree, dict) or name not in tree:
+            yield name
+        elif inner is not None:
+            yield from _absent(tree[name], inner)
