@@ -91,7 +91,7 @@ class ModelCheckpoint(Monitor):
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
         self.filepath: str = os.fspath(filepath)
-        saving._require_own_name(self.filepath)
+        saving.require_own_name(self.filepath)
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self.save_freq = save_freq
         self._count = _Count("ModelCheckpoint", save_freq)
@@ -296,7 +296,7 @@ class BackupAndRestore(Callback):
         written = json.dumps(plain)
         if self._sound and self.latest.exists():  # one that was refused does not push out the one before it
             os.replace(self.latest, self.previous)
-        saving._write(
+        saving.write(
             self.latest, arrays, {"format": _FORMAT, "state": written, "crc32": str(_checksum(written, arrays))}
         )
         self._sound = True
@@ -335,7 +335,7 @@ def _checksum(text: str, arrays: dict[str, np.ndarray[Any, Any]]) -> int:
 
 def _read(path: Path) -> Any:
     """The tree in a file; refused unless it is as it was written."""
-    arrays, metadata = saving._read(path)
+    arrays, metadata = saving.read_arrays(path)
     if metadata.get("format") != _FORMAT:
         raise DataError(
             explain(

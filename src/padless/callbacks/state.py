@@ -100,7 +100,7 @@ def of_model(model: Any) -> Tree:
             },
         },
         "random": random.get_state(),
-        "input": None if model._first_spec is None else saving._spec_config(model._first_spec),
+        "input": None if model._first_spec is None else saving.spec_config(model._first_spec),
     }
 
 
@@ -125,7 +125,7 @@ def check(model: Any, state: Tree) -> None:
             )
         )
     if not model.built and state["input"] is not None:
-        model.trace(saving._standin_of(state["input"]))
+        model.trace(saving.standin_of(state["input"]))
 
 
 def into_model(model: Any, state: Tree) -> None:

@@ -1,4 +1,4 @@
-"""Configs and files. A file is one safetensors container: arrays by path, the config as JSON. Nothing is unpickled."""
+"""What JSON can hold of layers, models and what belongs to them, and back. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import contextlib
 import contextvars
 import importlib
 import inspect
-import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from padless.errors import ArgumentError, DataError, NotThereYetError, explain, nearest
+from padless.errors import ArgumentError, explain, nearest
 
 if TYPE_CHECKING:
     from padless.layer import Layer
-    from padless.model import Functional, Model
+    from padless.model import Functional
     from padless.spec import Symbol
 
-_FORMAT = "padless 1"
 _MODULES = (
     "padless.layers", "padless.model", "padless.initializers", "padless.regularizers", "padless.constraints",
     "padless.losses", "padless.metrics", "padless.optimizers", "padless.schedules", "padless.activations",
@@ -60,6 +55,18 @@ def _reading() -> Iterator[None]:
     finally:
         if token is not None:
             _made.reset(token)
+
+
+@contextlib.contextmanager
+def known_besides(custom_objects: dict[str, Any] | None) -> Iterator[None]:
+    """Within this context, these classes and functions are known by their names as well."""
+    before = dict(_custom)
+    _custom.update(custom_objects or {})
+    try:
+        yield
+    finally:
+        _custom.clear()
+        _custom.update(before)
 
 
 def register(kind: Any) -> Any:
@@ -332,162 +339,3 @@ def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Function
         made = layers[call["layer"]](*resolve(call["args"]), **resolve(call["kwargs"]), **named)
         outputs.append(symbols_in(made))
     return cls(resolve(config["input_tree"]), resolve(config["output_tree"]), name=config["name"])
-
-
-# ---- files
-
-
-def _write(path: Any, arrays: dict[str, np.ndarray[Any, Any]], metadata: dict[str, str]) -> None:
-    from safetensors.numpy import save
-
-    target = Path(path)
-    # safetensors writes arrays in memory order whatever their strides say, so they must be contiguous.
-    data = save({key: np.asarray(array, order="C") for key, array in arrays.items()}, metadata)
-    handle, temporary = tempfile.mkstemp(dir=target.parent or Path("."), prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
-    except SafetensorError as wrong:
-        raise DataError(
-            explain(
-                f"file {path}",
-                expected="a safetensors file written by padless",
-                got=str(wrong),
-                fix="model.save(path) writes one",
-            )
-        ) from None
-
-
-def _require_own_name(path: Any) -> None:
-    name = Path(path).name
-    if name.endswith((".keras", ".h5", ".hdf5")):
-        raise NotThereYetError(
-            explain(
-                f"a file named {name!r}",
-                expected="the name of a safetensors file, which is what is written",
-                got="that of one of Keras's files, which are not there yet",
-                fix=f"{name.partition('.')[0]}.safetensors",
-            )
-        )
-
-
-def save_weights(model: Model, path: Any) -> None:
-    """Write a model's weights into a safetensors file.
-
-    Args:
-        model: the model, built.
-        path: of the file.
-
-    Raises:
-        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
-    """
-    _require_own_name(path)
-    model.require_built()
-    _write(path, model.state_dict(), {"format": _FORMAT})
-
-
-def load_weights(model: Model, path: Any) -> None:
-    """Read a model's weights from a safetensors file.
-
-    Args:
-        model: the model, built, with the same paths and shapes.
-        path: of the file.
-    """
-    model.load_state_dict(_read(path)[0])
-
-
-def save_model(model: Model, path: Any) -> None:
-    """Write a model's config, weights and compile arguments into one safetensors file.
-
-    Args:
-        model: the model, built.
-        path: of the file.
-
-    Raises:
-        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
-    """
-    _require_own_name(path)
-    model.require_built()
-    config: dict[str, Any] = {"model": serialize(model), "compile": None}
-    if model._first_spec is not None:
-        config["input"] = _spec_config(model._first_spec)
-    if model.compiled:
-        config["compile"] = serialize(model.compile_arguments)
-    _write(path, model.state_dict(), {"format": _FORMAT, "config": json.dumps(config)})
-
-
-def _spec_config(spec: Any) -> Any:
-    """What is known of the input of a model: of one, or of several in a list or dict."""
-    if isinstance(spec, list):
-        return [_spec_config(one) for one in spec]
-    if isinstance(spec, dict):
-        return {"named": {key: _spec_config(one) for key, one in spec.items()}}
-    return {"shape": list(spec), "dtype": spec.dtype, "ragged": spec.ragged}
-
-
-def _standin_of(config: Any) -> Any:
-    """A tiny input for a model, by what `_spec_config` wrote."""
-    from padless.spec import Spec
-
-    if isinstance(config, list):
-        return tuple(_standin_of(one) for one in config)
-    if "named" in config:
-        return {key: _standin_of(one) for key, one in config["named"].items()}
-    return Spec(tuple(config["shape"]), config["dtype"], ragged=config["ragged"]).standin()
-
-
-def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
-    """Read a model that `Model.save` wrote.
-
-    Args:
-        path: of the file.
-        custom_objects: classes and functions of your own by name, beside those that `register` made known.
-        compile: whether to compile the model as the saved one was.
-
-    Returns:
-        The model, built, on the current backend.
-
-    Raises:
-        DataError: when the file is none of padless's.
-        ArgumentError: for a class that is not known.
-    """
-    arrays, metadata = _read(path)
-    if metadata.get("format") != _FORMAT or "config" not in metadata:
-        raise DataError(
-            explain(
-                f"file {path}",
-                expected="a model written by padless",
-                got=f"metadata {sorted(metadata)}",
-                fix="model.save(path); for weights alone model.load_weights(path)",
-            )
-        )
-    config = json.loads(metadata["config"])
-    before = dict(_custom)
-    _custom.update(custom_objects or {})
-    try:
-        model: Model = deserialize(config["model"])
-        arguments = deserialize(config["compile"])
-    finally:
-        _custom.clear()
-        _custom.update(before)
-    if not model.built and "input" in config:
-        model.trace(_standin_of(config["input"]))
-    model.load_state_dict(arrays)
-    if compile and arguments is not None:
-        model.compile(**arguments)
-    return model
