@@ -329,7 +329,7 @@ class Trainer(Layer):
             value, extra = loss_of(weights)
             return optimizer.scaled(value), extra
 
-        (value, extra), gradients = self.backend.value_and_grad(scaled, weights, optimizer.lazily())
+        (value, extra), gradients = self.backend.value_and_grad(scaled, weights, optimizer.tables)
         return value, extra, gradients
 
     def _gradients_by_part(
