@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from padless import schedules as schedules
     from padless import testing as testing
     from padless import utils as utils
-    from padless import wrappers as wrappers
     from padless.graph import Input as Input
     from padless.layer import Layer as Layer
     from padless.model import Model as Model
@@ -70,7 +69,7 @@ _LAZY = {
 _MODULES = (
     "activations", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
     "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing",
-    "text", "utils", "wrappers",
+    "text", "utils",
 )  # fmt: skip
 
 
