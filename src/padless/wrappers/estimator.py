@@ -7,6 +7,7 @@ import inspect
 from typing import Any, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
@@ -106,7 +107,7 @@ class ModelEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             raise NotBuiltError(explain(place, expected="a compiled model with a loss", got=repr(model.name), fix=fix))
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
-        if isinstance(X, dict | tuple):
+        if isinstance(X, dict | tuple) and not issparse(X):
             fix = "a table whose columns have the names of the inputs: scikit-learn can take rows of that"
             raise DTypeError(explain("X", expected="rows", got=f"a {type(X).__name__}", fix=fix))
         return inputs.checked(self, X, reset=reset)
@@ -121,6 +122,9 @@ class ModelEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             got, fix = f"shape {weight.shape}", "one weight for each row; or lists or a Ragged, one for each step"
             raise ShapeError(explain("sample_weight", expected="Sample weights must be 1D", got=got, fix=fix))
         check_consistent_length(X, y, weight)
+        if isinstance(weight, np.ndarray) and not weight.any():
+            fix = "weights above zero for the rows that count"
+            raise DataError(explain("sample_weight", expected="some above zero", got="zero for all rows", fix=fix))
         return X, y, weight
 
     def _train(self, model: Model, X: Any, y: Any, sample_weight: Any, kwargs: dict[str, Any]) -> None:
@@ -179,6 +183,8 @@ def read_targets(y: Any) -> Any:
         y, or an array or Ragged of what it holds.
     """
     if getattr(getattr(y, "dtype", None), "name", None) == "category":
+        return np.asarray(y)
+    if hasattr(y, "__array__") and not hasattr(y, "dtype") and not tables.is_columnar(y):
         return np.asarray(y)
     return tables.read(y, "y")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import check_array, validate_data
 
 from padless.data import tables
@@ -38,7 +39,9 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
 
 
 def _holds_features(X: Any) -> bool:
-    if isinstance(X, Ragged | dict | tuple):
+    if issparse(X):
+        return True  # and so refused
+    if isinstance(X, Ragged):
         return False
     if isinstance(X, list):
         return not (X and (hasattr(X[0], "__len__") or getattr(X[0], "ndim", 0)))
@@ -48,7 +51,7 @@ def _holds_features(X: Any) -> bool:
     if tables.is_columnar(X):
         kinds = getattr(X, "dtypes", None)
         return len(getattr(X, "shape", ())) == 2 and kinds is not None and all(map(_is_number, kinds))
-    return not hasattr(X, "dtype") or hasattr(X, "tocsr")  # else a framework's array
+    return not hasattr(X, "dtype")  # else a framework's array
 
 
 def _is_number(dtype: Any) -> bool:

@@ -90,5 +90,5 @@ class SKLearnTransformer(TransformerMixin, ModelEstimator):  # type: ignore[misc
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
-        tags.target_tags.required = not (hasattr(self.model, "adapt") or hasattr(self.model, "fit_on_texts"))
+        tags.target_tags.required = isinstance(self.model, Model)
         return tags
