@@ -22,7 +22,8 @@ def seeded(random_state: Any) -> Iterator[None]:
     if random_state is None:
         yield
         return
-    seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
+    whole = isinstance(random_state, int | np.integer)  # then it is what `set_random_seed` takes
+    seed = random_state if whole else check_random_state(random_state).randint(np.iinfo(np.int32).max)
     before = random.get_state()
     random.set_random_seed(int(seed))
     try:
