@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
@@ -130,7 +129,7 @@ class SKLearnClassifier(ClassifierMixin, ModelEstimator):  # type: ignore[misc] 
 
     # ---- predicting
 
-    def _each(self, X: Any, function: Callable[[NDArray[Any]], NDArray[Any]]) -> Any:
+    def _each(self, X: Any, function: Callable[[Any], Any]) -> Any:
         """A function of what the model says, row by row where there are rows."""
         found = self._predicted(X)
         if isinstance(found, list):
@@ -148,7 +147,7 @@ class SKLearnClassifier(ClassifierMixin, ModelEstimator):  # type: ignore[misc] 
         """
         return self._each(X, self._decided)
 
-    def _decided(self, scores: NDArray[Any]) -> NDArray[Any]:
+    def _decided(self, scores: Any) -> Any:
         if self._width is None:
             return self.classes_[scores]
         if self.labels_.several:
@@ -171,7 +170,7 @@ class SKLearnClassifier(ClassifierMixin, ModelEstimator):  # type: ignore[misc] 
         """
         return self._each(X, self._probabilities)
 
-    def _probabilities(self, scores: NDArray[Any]) -> NDArray[Any]:
+    def _probabilities(self, scores: Any) -> Any:
         alone = self._width == 1 or self.labels_.several
         found = scores
         if self._reads_logits():
@@ -193,14 +192,14 @@ class SKLearnClassifier(ClassifierMixin, ModelEstimator):  # type: ignore[misc] 
         """
         return self._each(X, self._decision)
 
-    def _decision(self, scores: NDArray[Any]) -> NDArray[Any]:
+    def _decision(self, scores: Any) -> Any:
         if self._width == 1:
             return self._margin(scores)[..., 0]
         if self._width == 2 and not self.labels_.several:
             return scores[..., 1] - scores[..., 0]
         return scores
 
-    def _margin(self, scores: NDArray[Any]) -> NDArray[Any]:
+    def _margin(self, scores: Any) -> Any:
         """By how much a yes is the more probable answer."""
         return scores if self._reads_logits() else scores - 0.5
 

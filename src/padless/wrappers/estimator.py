@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from padless import random
 from padless.callbacks import History
 from padless.data import tables
 from padless.errors import ArgumentError, DataError, DTypeError, NotBuiltError, ShapeError, explain, nearest
@@ -209,7 +210,7 @@ def required(estimator: Any, y: Any) -> Any:
 
 
 def first_answer(model: Model, X: Any) -> Any:
-    """What a model says to the first row of X; it is built by that.
+    """What a model says to the first row of X; the model and all random numbers stay as they were.
 
     Args:
         model: the model.
@@ -221,7 +222,10 @@ def first_answer(model: Model, X: Any) -> Any:
     Raises:
         DTypeError: when the model has several outputs.
     """
-    found = model.predict_on_batch(_safe_indexing(X, [0]))
+    before = random.get_state()
+    # Built now, it would have other weights than the same model has that `Model.fit` builds.
+    found = (model if model.built else copy.deepcopy(model)).predict_on_batch(_safe_indexing(X, [0]))
+    random.set_state(before)
     if isinstance(found, dict | tuple) or (isinstance(found, list) and len(found) != 1):
         fix = "a model for each output, or Model.fit itself"
         raise DTypeError(explain(f"model {model.name!r}", expected="one output", got=f"{len(found)}", fix=fix))

@@ -7,8 +7,10 @@ from typing import Any, Self
 from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from padless import backends
 from padless.layer import Layer
 from padless.model import Model
+from padless.ragged import Ragged
 from padless.wrappers.estimator import ModelEstimator, required
 
 
@@ -59,7 +61,7 @@ class SKLearnTransformer(TransformerMixin, ModelEstimator):  # type: ignore[misc
         """
         with self._seeded():
             X, y, weight = self._read(X, y, sample_weight)
-            made = self._start(X, y)
+            made: Any = self._start(X, y)
             if hasattr(made, "adapt") and not isinstance(made, Model):
                 made.adapt(X, **self._fit_kwargs(kwargs))
                 self.model_ = made
@@ -84,7 +86,7 @@ class SKLearnTransformer(TransformerMixin, ModelEstimator):  # type: ignore[misc
         if isinstance(self.model_, Model):
             return self._predicted(X)
         if isinstance(self.model_, Layer):
-            return self.model_(self._checked(X, reset=False))
+            return _on_host(self.model_(self._checked(X, reset=False)))
         return self.model_.texts_to_sequences(self._checked(X, reset=False))
 
     def __sklearn_tags__(self) -> Any:
@@ -92,3 +94,10 @@ class SKLearnTransformer(TransformerMixin, ModelEstimator):  # type: ignore[misc
         tags.transformer_tags.preserves_dtype = []
         tags.target_tags.required = isinstance(self.model, Model)
         return tags
+
+
+def _on_host(made: Any) -> Any:
+    """What a layer gives, for steps that know NumPy alone."""
+    if isinstance(made, list):
+        return [_on_host(row) for row in made]
+    return made.numpy() if isinstance(made, Ragged) else backends.of(made).to_host(made)
