@@ -29,6 +29,8 @@ _ROUTED = {"model": "model_kwargs", "fit": "fit_kwargs"}
 class ModelEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A model as an estimator of scikit-learn; the base of the three wrappers."""
 
+    model_: Any
+
     def __init__(
         self,
         model: Any,

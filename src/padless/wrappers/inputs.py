@@ -28,13 +28,15 @@ def checked(estimator: Any, X: Any, *, reset: bool) -> Any:
         ValueError: for an array with NaN, with another D than in `fit`, or of one axis.
     """
     if not _holds_features(X):
+        for name in ("n_features_in_", "feature_names_in_", "_whole_numbers") if reset else ():
+            vars(estimator).pop(name, None)  # of an earlier fit
         return X
     # Whole numbers may be ids padded to another length than in fit.
-    if not reset and isinstance(X, np.ndarray) and X.dtype.kind in "iu" and estimator.ids_in_:
+    if not reset and isinstance(X, np.ndarray) and X.dtype.kind in "iu" and getattr(estimator, "_whole_numbers", True):
         return check_array(X)
     made = validate_data(estimator, X, reset=reset)
     if reset:
-        estimator.ids_in_ = made.dtype.kind in "iu"
+        estimator._whole_numbers = made.dtype.kind in "iu"
     return made
 
 
@@ -44,7 +46,7 @@ def _holds_features(X: Any) -> bool:
     if isinstance(X, Ragged):
         return False
     if isinstance(X, list):
-        return not (X and (hasattr(X[0], "__len__") or getattr(X[0], "ndim", 0)))
+        return not (X and hasattr(X[0], "__len__"))
     if isinstance(X, np.ndarray):
         rows_within = X.dtype == object and X.ndim == 1 and len(X) > 0 and hasattr(X[0], "__len__")
         return X.ndim < 3 and as_texts(X) is None and not rows_within
