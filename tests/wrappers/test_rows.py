@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib.util
 import pickle
 from typing import Any
 
@@ -387,3 +388,9 @@ def test_rows_without_steps() -> None:
     with pytest.warns(padless.batching.EmptyRowsWarning):
         estimator.fit(x, y)
     assert len(estimator.predict(x)) == 200
+
+
+def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'padless\[sklearn\]'"):
+        _ = padless.wrappers.SKLearnRegressor
