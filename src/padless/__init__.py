@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from padless import schedules as schedules
     from padless import testing as testing
     from padless import utils as utils
+    from padless import wrappers as wrappers
     from padless.graph import Input as Input
     from padless.layer import Layer as Layer
     from padless.model import Model as Model
@@ -69,7 +70,7 @@ _LAZY = {
 _MODULES = (
     "activations", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
     "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing",
-    "text", "utils",
+    "text", "utils", "wrappers",
 )  # fmt: skip
 
 

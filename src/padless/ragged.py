@@ -823,6 +823,8 @@ def _picked(x: Ragged, items: tuple[Any, ...]) -> Any:
                 fix="x.to_padded(), or x[i] for the pairs of one row, and indices of that",
             )
         )
+    if isinstance(rows, int | np.integer) and all(map(_is_whole, (time, *features))):
+        return x[int(rows)]  # x[3, ...], as scikit-learn writes it
     if rows is None or time is None or isinstance(rows, int | np.integer):
         raise MaskError(
             explain(
