@@ -31,7 +31,7 @@ def mermaid(drawing: Drawing, rankdir: str = "TB") -> str:
     boxes, frames = {box.key: box for box in drawing.boxes}, {frame.key: frame for frame in drawing.frames}
     held = {part for frame in drawing.frames for part in frame.parts}
     lines = [f"flowchart {rankdir}"]
-    lines += [f"    %% {_plain(name)}: {_plain(text)}" for name, text in drawing.legend.items()]
+    lines += [f"    %% {_escaped(name)}: {_escaped(text)}" for name, text in drawing.legend.items()]
 
     def add(key: str, indent: str) -> None:
         if key in boxes:
@@ -77,7 +77,7 @@ def _arrow(arrow: Arrow) -> str:
 
 def _escaped(text: str) -> str:
     """Mermaid reads "#60;" as "<" where it would take "<" for its own language."""
-    return re.sub(r"[^\w .,:;()→\u00d7+*/=-]", lambda found: f"#{ord(found[0])};", _plain(text))
+    return re.sub(r"[^\w .,:;()'→\u00d7+*/=-]", lambda found: f"#{ord(found[0])};", _plain(text))
 
 
 def _plain(text: str) -> str:

@@ -106,8 +106,12 @@ def _calls(model: Model) -> _Calls:
         for layer in model.layers:
             y = layer(y)
     else:
-        with calling(tracing=True):
-            y = model.call(value)
+        try:
+            with calling(tracing=True):
+                y = model.call(value)
+        except Exception as error:  # whatever its code does with numbers, which symbols have none of
+            got, fix = f"{type(error).__name__}: {error}", "layers and functions of padless in it"
+            raise PadlessError(explain(model.place, expected="a call on symbols", got=got, fix=fix)) from error
     inputs, outputs = graph.symbols_in(value), graph.symbols_in(y)
     if not outputs:
         got, fix = "a call that gives none", "layers and functions of padless in it"

@@ -71,7 +71,15 @@ def model_html(model: Model) -> str:
     for row in found.rows:
         name = "\u00a0" * 4 * row.depth + f"{row.name} ({row.kind})"
         count = "" if row.weights is None else f"{row.weights:,}"
-        rows.append([name, row.shape, row.rows.replace(" ", "\u00a0"), *([", ".join(row.sources)] if found.branches else []), count])
+        rows.append(
+            [
+                name,
+                row.shape,
+                row.rows.replace(" ", "\u00a0"),
+                *([", ".join(row.sources)] if found.branches else []),
+                count,
+            ]
+        )
     return _block(found.title, _table(head, rows, 1), text_of(found.totals), _picture(model))
 
 
