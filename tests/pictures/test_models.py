@@ -256,7 +256,7 @@ def test_what_symbols_cannot_tell_is_dashed() -> None:
         ("embed", "read", False),
         ("read", "tags", True),
     ]
-    assert "code of the model's own" in Picture(drawing).svg()
+    assert "own lies between" in Picture(drawing).svg()
 
 
 def test_a_layer_that_is_called_twice_is_two_boxes() -> None:

@@ -205,7 +205,7 @@ def tokenizer_html(tokenizer: Tokenizer) -> str:
     for word in first:
         count = tokenizer.word_counts.get(word)
         share = tokenizer.word_docs.get(word, 0) / max(tokenizer.document_count, 1)
-        shown = word if len(word) <= 40 else word[:37] + "..."
+        shown = str(word) if len(str(word)) <= 40 else str(word)[:37] + "..."
         times, texts = ("", "") if count is None else (f"{count:,}", f"{share:.0%}")
         rows.append([shown, str(tokenizer.word_index[word]), times, texts])
     return _block("Tokenizer", text_of(facts), _table([kind[:-1], "id", "times", "of the texts"], rows, 3))
