@@ -155,14 +155,14 @@ def test_no_line_of_the_bar_is_longer_than_the_terminal(width: int) -> None:
         if width >= 40:
             for name in ("Epoch 12/100", "17/345", "steps/s", "padded fill 31%", "val_a_long_name_of_a_metric: 0.2500"):
                 assert name in text
-        assert ("━" in text) is not over
-    assert "━" not in str(bar_lines(Status("Epoch 1/1", 2), width, fine=False)[0])
+        assert ("─" in text) is not over
+    assert "─" not in str(bar_lines(Status("Epoch 1/1", 2), width, fine=False)[0])
 
 
 def test_a_stream_without_an_end_has_no_bar(terminal: Terminal) -> None:
     status = Status("Epoch 1/1", None, done=3)
     assert "  3  " in str(bar_lines(status, 100)[0])
-    assert "━" not in str(bar_lines(status, 100)[0])
+    assert "─" not in str(bar_lines(status, 100)[0])
     assert status.time_text.endswith("s")
 
 

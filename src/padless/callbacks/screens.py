@@ -216,7 +216,7 @@ def _drawn(share: float, width: int, fine: bool) -> Text:
     from rich.text import Text
 
     full = min(round(share * width), width)
-    done, rest = ("━", "━") if fine else ("=", ".")
+    done, rest = ("━", "─") if fine else ("=", ".")
     return Text.assemble((done * full, "magenta"), (rest * (width - full), "bright_black"))
 
 

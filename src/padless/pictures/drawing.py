@@ -91,6 +91,11 @@ class Frame:
     parts: tuple[str, ...]
     mark: Mark | None = None
 
+    @property
+    def title(self) -> str:
+        """The name, with the note of the mark."""
+        return self.name + (f": {self.mark.note}" if self.mark and self.mark.note else "")
+
 
 @dataclass(frozen=True)
 class Drawing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from padless.pictures.drawing import Arrow, Box, Drawing, Frame
+from padless.pictures.drawing import Arrow, Box, Drawing
 from padless.pictures.scene import row_colors
 
 
@@ -37,7 +37,7 @@ def mermaid(drawing: Drawing, rankdir: str = "TB") -> str:
         if key in boxes:
             lines.append(f'{indent}{names[key]}["{_label(boxes[key])}"]')
             return
-        lines.append(f'{indent}subgraph {names[key]}["{_escaped(_title(frames[key]))}"]')
+        lines.append(f'{indent}subgraph {names[key]}["{_escaped(frames[key].title)}"]')
         for part in frames[key].parts:
             add(part, indent + "    ")
         lines.append(f"{indent}end")
@@ -55,10 +55,6 @@ def mermaid(drawing: Drawing, rankdir: str = "TB") -> str:
         if part.mark:
             lines.append(f"    style {names[part.key]} stroke:{part.mark.color},stroke-width:3px")
     return "\n".join(lines)
-
-
-def _title(frame: Frame) -> str:
-    return frame.name + (f": {frame.mark.note}" if frame.mark and frame.mark.note else "")
 
 
 def _label(box: Box) -> str:
