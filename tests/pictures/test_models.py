@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -419,3 +420,10 @@ def test_layers_of_a_sequential_without_input_are_drawn_after_a_call() -> None:
     model([[1, 2], [3]])
     assert along(drawing_of(model)) == {("input", "embed"): ("T",), ("embed", "read"): ("T",)}
     assert isinstance(model.layers[0], Layer)
+
+
+def test_keras_has_the_same_arguments_in_the_same_order() -> None:
+    keras = pytest.importorskip("keras")
+    ours, theirs = (list(inspect.signature(function).parameters) for function in (plot_model, keras.utils.plot_model))
+    assert ours == theirs[: len(ours)]
+    assert theirs[len(ours) :] == ["splines", "kwargs"]

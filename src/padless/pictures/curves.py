@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from padless.pictures.lettering import wrapped
 from padless.pictures.scene import GREY, INK, PALE, PAPER
@@ -176,21 +178,21 @@ def _drawn(curve: Curve, x_of: Any, y_of: Any) -> str:
     return "".join(made)
 
 
-def strip_svg(lengths: Sequence[int], width: float = 420.0, height: float = 46.0) -> str:
+def strip_svg(lengths: NDArray[np.int64], width: float = 420.0, height: float = 46.0) -> str:
     """Draw lengths of rows as bars from left to right; of very many, the longest of neighbours.
 
     Args:
-        lengths: of the rows.
+        lengths: (B,) of the rows.
         width: pixels.
         height: pixels.
 
     Returns:
         SVG; its colors can be read on light and on dark pages.
     """
-    most = max(lengths, default=0)
+    most = int(lengths.max(initial=0))
     bars = min(len(lengths), int(width // 3))
-    cut = [round(at * len(lengths) / max(bars, 1)) for at in range(bars + 1)]
-    tops = [max(lengths[a:b]) for a, b in itertools.pairwise(cut)]
+    first = np.arange(bars) * len(lengths) // max(bars, 1)
+    tops = np.maximum.reduceat(lengths, first).tolist() if bars else []
     step = min(width / max(bars, 1), 16.0)
     shown = "".join(
         f'<rect x="{at * step:.1f}" y="{height - max(height * n / most, 1):.1f}" width="{max(step - 1, 1):.1f}" '

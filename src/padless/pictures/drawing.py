@@ -77,7 +77,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Frame:
-    """A model within the model, drawn around its boxes.
+    """A model within the model, drawn around its boxes; no arrow may leave it and come back.
 
     Args:
         key: what other frames call it.

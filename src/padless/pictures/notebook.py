@@ -148,18 +148,18 @@ def ragged_html(x: Ragged) -> str:
     Returns:
         HTML.
     """
-    lengths = [int(n) for n in x.rows.row_lengths]
+    lengths = np.asarray(x.rows.row_lengths, np.int64)
     dtype = backends.of(x.flat_values).dtype_name(x.flat_values)
-    facts = f"{len(lengths):,} rows, {sum(lengths):,} steps"
-    if lengths:
-        facts += f", {min(lengths):,} to {max(lengths):,} in a row, {np.mean(lengths):,.1f} on average"
-    empty = lengths.count(0)
+    facts = f"{len(lengths):,} rows, {lengths.sum():,} steps"
+    if len(lengths):
+        facts += f", {lengths.min():,} to {lengths.max():,} in a row, {lengths.mean():,.1f} on average"
+    empty = int((lengths == 0).sum())
     facts += f", {empty:,} empty" if empty else ""
     rows = [[str(at), str(lengths[at]), _row_text(x, at)] for at in range(min(len(lengths), _MOST_ROWS))]
     if len(lengths) > _MOST_ROWS:
         rows.append(["...", "", ""])
     first = _table(["row", "steps", "values"], rows) if rows else ""
-    return _block(f"Ragged {x.shape}, {dtype}", text_of(facts), strip_svg(lengths) if lengths else "", first)
+    return _block(f"Ragged {x.shape}, {dtype}", text_of(facts), strip_svg(lengths) if len(lengths) else "", first)
 
 
 def _row_text(x: Any, at: int) -> str:
