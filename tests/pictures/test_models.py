@@ -257,6 +257,13 @@ def test_what_symbols_cannot_tell_is_dashed() -> None:
         ("embed", "read", False),
         ("read", "tags", True),
     ]
+    assert said(drawing) == {
+        "input": "rows as they come",
+        "embed": "mask: rows enter",
+        "read": "",
+        "tags": "rows go out",
+    }
+    assert drawing.boxes[2].details == ("(B, T, 8) → (B, T, 8)",)
     assert "own lies between" in Picture(drawing).svg()
 
 

@@ -77,6 +77,26 @@ def test_a_model_that_saw_nothing_shows_its_layers() -> None:
     assert "svg" not in found.tags
 
 
+def test_a_model_whose_code_fails_is_shown_all_the_same() -> None:
+    class Moody(Model):
+        fails = False
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.answer = layers.Dense(2, name="answer")
+
+        def call(self, x: Any) -> Any:
+            if self.fails:
+                raise RuntimeError("<not today>")
+            return self.answer(x)
+
+    made = Moody()
+    made(np.ones((2, 3), np.float32))
+    assert "answer" in read(made).text
+    made.fails = True
+    assert "<not today>" in read(made).text
+
+
 def test_branches_and_models_within_models_are_in_the_table() -> None:
     x = Input((None, 4), name="x")
     inner = Sequential([layers.Dense(4, name="deep")], name="inner")
