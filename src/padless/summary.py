@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from padless import backends
 from padless.errors import ArgumentError, explain, nearest
@@ -274,7 +274,23 @@ def print_summary(summary: Summary, columns: Columns, print_fn: Callable[[str], 
     _render(summary, columns, console)
     out = console.file
     assert isinstance(out, StringIO)
-    (print_fn or print)("\n".join(line.rstrip() for line in out.getvalue().splitlines()))
+    text = "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    if print_fn is None:
+        print(text if _can_show(text, sys.stdout) else text.translate(_PLAINLY))
+    else:
+        print_fn(text)
+
+
+_PLAINLY = str.maketrans({"─": "-", "└": "+"})
+
+
+def _can_show(text: str, stream: TextIO | None) -> bool:
+    """Whether a stream has all characters: one of an old code page may lack those of lines."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _render(summary: Summary, columns: Columns, console: Console) -> None:
@@ -295,14 +311,14 @@ def _fitting(summary: Summary, columns: Columns, console: Console) -> tuple[Tabl
         The table, and whether it has the connections.
     """
     for stacked, connected in ((False, True), (True, True), (True, False)):
-        table = _table(summary, columns, (stacked, connected), console.width)
+        table = _table(summary, columns, (stacked, connected), console)
         natural = console.measure(table, options=console.options.update(width=1000)).maximum
         if columns.positions is not None or natural <= console.width:
             return table, connected
     return table, connected
 
 
-def _table(summary: Summary, columns: Columns, form: tuple[bool, bool], width: int) -> Table:
+def _table(summary: Summary, columns: Columns, form: tuple[bool, bool], console: Console) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -311,13 +327,13 @@ def _table(summary: Summary, columns: Columns, form: tuple[bool, bool], width: i
     headings = [("Layer (type)", "left"), ("Output shape", "left"), ("Rows", "left"), ("Weights", "right")]
     headings += [("Connected to", "left")] if connected else []
     headings += [("Trained", "left")] if columns.trained else []
-    widths = _widths(columns.positions, len(headings), width)
+    widths = _widths(columns.positions, len(headings), console.width)
     table = Table(title=Text(summary.title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for (heading, justify), wide in zip(headings, widths, strict=True):
         table.add_column(heading, justify=justify, overflow="fold", width=wide)  # type: ignore[arg-type]
-    between = "\n" if stacked else " "
+    between, corner = "\n" if stacked else " ", "+ " if console.options.ascii_only else "└ "
     for row in summary.rows:
-        before = "   " * (row.depth - 1) + "└ " * (row.depth > 0)
+        before = "   " * (row.depth - 1) + corner * (row.depth > 0)
         indent = " " * len(before) if stacked else ""
         name = Text.assemble(before, row.name, between, indent, "(", (row.kind, "cyan"), ")")
         count = "" if row.weights is None else f"{row.weights:,}"

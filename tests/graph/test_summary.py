@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import pytest
@@ -108,3 +110,14 @@ def test_names_with_brackets_are_no_markup() -> None:
 def test_bytes_are_those_of_the_dtypes() -> None:
     half = Sequential([Input((4,)), layers.Dense(256, dtype="float16", use_bias=False)])
     assert "(2.00 KiB)" in text_of(half, 100)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_stream_without_characters_for_lines_gets_plain_ones(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+    nested().summary(100, expand_nested=True)
+    sys.stdout.flush()
+    text = written.getvalue().decode(encoding)
+    assert ("└ deep" in text) == (encoding == "utf-8")
+    assert ("+ deep" in text) == (encoding != "utf-8")
