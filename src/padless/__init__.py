@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from padless import models as models
     from padless import ops as ops
     from padless import optimizers as optimizers
+    from padless import pictures as pictures
     from padless import preprocessing as preprocessing
     from padless import regularizers as regularizers
     from padless import schedules as schedules
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from padless.layer import Layer as Layer
     from padless.model import Model as Model
     from padless.model import Sequential as Sequential
+    from padless.pictures import model_to_mermaid as model_to_mermaid
+    from padless.pictures import plot_model as plot_model
     from padless.saving import load_model as load_model
     from padless.saving import register as register
 
@@ -65,12 +68,14 @@ _LAZY = {
     "Model": "padless.model",
     "Sequential": "padless.model",
     "load_model": "padless.saving",
+    "model_to_mermaid": "padless.pictures",
+    "plot_model": "padless.pictures",
     "register": "padless.saving",
 }
 _MODULES = (
     "activations", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing",
-    "text", "utils", "wrappers",
+    "losses", "metrics", "models", "ops", "optimizers", "pictures", "preprocessing", "regularizers", "schedules",
+    "testing", "text", "utils", "wrappers",
 )  # fmt: skip
 
 
