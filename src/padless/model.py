@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -302,6 +302,46 @@ class Model(Trainer, Layer):
         return copies(arrays["weights"]), ModelFunction(self, copies(arrays["fixed"]))
 
     # ---- files
+
+    def export(
+        self,
+        filepath: Any,
+        format: str | None = None,
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        *,
+        layout: Literal["packed", "padded"] = "packed",
+    ) -> None:
+        """Write the model as a program for those who do not have padless: ONNX, or a program of `torch.export`.
+
+        The file gives what `predict` gives, for any number of rows of any lengths. Names of what it takes and gives:
+        "packed" has `values` (N, ...) and `row_splits` (B+1,), "padded" the input by its name, (B, T, ...), and `mask`
+        (B, T), True where a step is real. Outputs with rows come as `output_values` and `output_row_splits`, or `output`
+        and `output_mask`; others as `output` (B, ...). Of several inputs each has its own, such as `query` and
+        `query_row_splits`; one that is `Input(like=...)` has the rows of the other. Needs torch, and for ONNX the packages onnx and onnxscript.
+
+        Args:
+            filepath: of the file; written beside it first and then renamed.
+            format: "onnx" or "torch"; None: by the ending of the file's name, .onnx or .pt2.
+            verbose: whether to print what the file takes and gives.
+            input_signature: not there yet.
+            layout: "packed" or "padded".
+
+        Raises:
+            ExportError: when a layer cannot be exported; it is named, and there is no file.
+            BackendError: when a package is missing; says what to install.
+
+        Example:
+            >>> import os, padless, tempfile
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.GRU(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.export(os.path.join(folder, "model.pt2"))
+            ...     os.listdir(folder)
+            ['model.pt2']
+        """
+        from padless.export import export
+
+        export(self, filepath, format, verbose, input_signature, layout=layout)
 
     def save(self, path: Any) -> None:
         """Write architecture, weights and compile arguments into one safetensors file.
