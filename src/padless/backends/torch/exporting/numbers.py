@@ -61,7 +61,8 @@ class Numbers(np.lib.mixins.NDArrayOperatorsMixin):
         if isinstance(x, Tensor):
             return x
         if isinstance(x, np.ndarray):
-            return torch.from_numpy(x.astype(np.int64)).to(self.tensor.device)
+            kind = torch.bool if x.dtype == np.bool_ else torch.int64
+            return torch.tensor(x.tolist(), dtype=kind, device=self.tensor.device)
         return torch.as_tensor(x, dtype=torch.int64, device=self.tensor.device)
 
 

@@ -5,15 +5,15 @@ Nothing here looks at a number of the batch that an export is traced with, so th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-import numpy as np
 import torch
 
 from padless.backends.torch.exporting.numbers import Numbers
 from padless.errors import BackendError, explain
-from padless.lengths import Behind, Derivation, Split, Uniform
+from padless.lengths import Behind, Derivation, Split, Taps, Uniform
 from padless.rows import Int, PairRows, RowPartition, weakly
 
 Tensor = torch.Tensor
@@ -371,26 +371,28 @@ class ExportedRows(RowPartition):
 
     def derived(self, how: Derivation, *others: RowPartition) -> RowPartition:
         """As outside, in the graph."""
-        return self._derived(how, *others)[0]
-
-    def taps(self, how: Derivation, *others: RowPartition) -> Any:
-        """As outside, in the graph."""
-        return self._derived(how, *others)[1]
-
-    def taps_inside(self, how: Derivation, *others: RowPartition) -> Any:
-        """As outside, in the graph."""
-        return self._derived(how, *others)[2]
-
-    def taps_kernel(self, how: Derivation, *others: RowPartition) -> Any:
-        """As outside, in the graph."""
-        return self._derived(how, *others)[3]
-
-    def _derived(self, how: Derivation, *others: RowPartition) -> tuple[RowPartition, Tensor, Tensor, Tensor]:
         if not self.has_holes:
             how = how.alike
         make = {Split: split, Behind: behind, Uniform: uniform}.get(type(how), resized)
-        found = self.moved(("derived", how, *weakly(others)), lambda: make(how, self, *others))
-        return found  # type: ignore[no-any-return]
+        return self.moved(("derived", how, *weakly(others)), lambda: make(how, self, *others)).rows  # type: ignore[no-any-return]
+
+    def taps(self, how: Derivation, *others: RowPartition) -> Any:
+        """As outside, in the graph."""
+        return self._read(how, others).steps
+
+    def taps_inside(self, how: Derivation, *others: RowPartition) -> Any:
+        """As outside, in the graph."""
+        return self._read(how, others).inside
+
+    def taps_kernel(self, how: Derivation, *others: RowPartition) -> Any:
+        """As outside, in the graph."""
+        return self._read(how, others).kernel
+
+    def _read(self, how: Derivation, others: tuple[RowPartition, ...]) -> Any:
+        self.derived(how, *others)
+        alike = how if self.has_holes else how.alike
+        made = self.moved(("derived", alike, *weakly(others)), lambda: None)
+        return self.moved(("taps", how, *weakly(others)), lambda: made.read(how))
 
     def scaled(self, factor: int) -> RowPartition:
         """As outside, in the graph."""
@@ -440,11 +442,19 @@ class ExportedPairs(ExportedRows, PairRows):
 
 # ---- how rows come of rows: `Derivation.rows` and `Derivation.taps`, in the graph
 
-_Made = tuple[ExportedRows, Tensor, Tensor, Tensor]
-"""The rows, and `taps`, `taps_inside` and `taps_kernel`."""
+class Made(NamedTuple):
+    """What came of rows.
+
+    Attributes:
+        rows: of the output.
+        read: gives what their steps read, by a derivation that gives the same rows.
+    """
+
+    rows: ExportedRows
+    read: Callable[[Derivation], Taps]
 
 
-def resized(how: Derivation, one: ExportedRows) -> _Made:
+def resized(how: Derivation, one: ExportedRows) -> Made:
     """Rows with another number of places each.
 
     Args:
@@ -452,22 +462,29 @@ def resized(how: Derivation, one: ExportedRows) -> _Made:
         one: the input.
 
     Returns:
-        The rows and what they read.
+        The rows.
     """
-    old = one.arrays
-    lengths = _tensor(how.count(Numbers(old.extents)))
-    splits = splits_of(lengths)
-    starts, length = _column(how, old, lengths) if one.came_padded else (None, None)
-    dense = RowArrays(splits, size_of(splits[-1]), None, starts, length)
-    index, inside = _read(how, old, dense)
-    kernel = how.kernel(Numbers(dense.positions))  # type: ignore[arg-type]
-    like = torch.zeros_like(index)
-    kernel = like + (kernel.tensor if isinstance(kernel, Numbers) else torch.from_numpy(np.array(kernel)).to(like))
-    counts, rows = inside.sum(dim=1), ExportedRows(dense, one.came_padded)
+    old, dense = one.arrays, one.arrays
+    if not how.keeps:
+        lengths = _tensor(how.count(Numbers(old.extents)))
+        splits = splits_of(lengths)
+        starts, length = _column(how, old, lengths) if one.came_padded else (None, None)
+        dense = RowArrays(splits, size_of(splits[-1]), None, starts, length)
     if how.holes == "seen" or not one.has_holes:
-        return (one if how.keeps else rows), index, counts, kernel
-    rows, live = rows.narrowed(~(inside & (index == old.nvals)).any(dim=1))
-    return rows, index[live], counts[live], kernel[live]
+        rows = one if how.keeps else ExportedRows(dense, one.came_padded)
+        return Made(rows, lambda how: _taps(how, old, dense)[0])
+    all_taps, inside = _taps(how, old, dense)
+    live = ~(inside & (all_taps.steps == old.nvals)).any(dim=1)
+    rows, index = ExportedRows(dense, one.came_padded).narrowed(live)
+    return Made(rows, lambda how: Taps(*(array[index] for array in all_taps)))
+
+
+def _taps(how: Derivation, old: RowArrays, dense: RowArrays) -> tuple[Taps, Tensor]:
+    """What the steps of rows read, and whether it lies inside of the row: (M, K) bool."""
+    index, inside = _read(how, old, dense)
+    kernel: Any = how.kernel(Numbers(dense.positions))  # type: ignore[arg-type]
+    kernel = kernel.tensor if isinstance(kernel, Numbers) else torch.tensor(kernel.tolist(), device=index.device)
+    return Taps(index, inside.sum(dim=1), torch.zeros_like(index) + kernel), inside  # type: ignore[arg-type]
 
 
 def _column(how: Derivation, old: RowArrays, lengths: Tensor) -> tuple[Tensor, Size]:
@@ -495,7 +512,7 @@ def _read(how: Derivation, old: RowArrays, dense: RowArrays) -> tuple[Tensor, Te
     return table[torch.where(inside, firsts[rowids][:, None] + taps, spare)], inside
 
 
-def split(how: Split, one: ExportedRows) -> _Made:
+def split(how: Split, one: ExportedRows) -> Made:
     """As `Split.rows` and `Split.taps`."""
     old = one.arrays
     lengths, part = old.row_lengths[:, None], old.steps(how.parts)
@@ -507,7 +524,7 @@ def split(how: Split, one: ExportedRows) -> _Made:
     return _of_single_taps(ExportedRows(made), starts[made.value_rowids] + made.ranks)
 
 
-def behind(how: Behind, *parts: ExportedRows) -> _Made:
+def behind(how: Behind, *parts: ExportedRows) -> Made:
     """As `Behind.rows` and `Behind.taps`."""
     olds = [part.arrays for part in parts]
     rowids = torch.cat([old.value_rowids for old in olds])
@@ -540,7 +557,7 @@ def _behind_in_array(olds: list[RowArrays]) -> tuple[Tensor, Size]:
     return torch.where(at_end, latest, torch.minimum(olds[0].starts, latest)), length
 
 
-def uniform(how: Uniform, one: ExportedRows) -> _Made:
+def uniform(how: Uniform, one: ExportedRows) -> Made:
     """Rows of one length, as many as there are."""
     arrays = one.arrays
     splits = arrays.steps(arrays.nrows + 1) * how.length
@@ -548,8 +565,9 @@ def uniform(how: Uniform, one: ExportedRows) -> _Made:
     return _of_single_taps(ExportedRows(made, True), made.steps(made.nvals))
 
 
-def _of_single_taps(rows: ExportedRows, index: Tensor) -> _Made:
-    return rows, index[:, None], torch.ones_like(index), torch.zeros_like(index)[:, None]
+def _of_single_taps(rows: ExportedRows, index: Tensor) -> Made:
+    taps = Taps(index[:, None], torch.ones_like(index), torch.zeros_like(index)[:, None])  # type: ignore[arg-type]
+    return Made(rows, lambda how: taps)
 
 
 def _tensor(x: Any) -> Tensor:
