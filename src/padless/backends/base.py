@@ -828,6 +828,10 @@ class Backend(ABC):
         """
         return False
 
+    def is_empty(self, x: Array) -> bool:
+        """Whether an array has no entry; False where nobody knows, since what is computed of none does no harm."""
+        return 0 in x.shape
+
     def graph_rows(self, x: Array, mask: Array | None) -> tuple[RowPartition, Array | None] | None:
         """The rows of a padded array in a program that is being exported, whose sizes nobody knows.
 

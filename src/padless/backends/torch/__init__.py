@@ -151,6 +151,9 @@ class TorchBackend(Backend):
     def is_traced(self, x: Array) -> bool:
         return exporting.active()
 
+    def is_empty(self, x: Array) -> bool:
+        return not exporting.active() and 0 in x.shape
+
     def graph_rows(self, x: Array, mask: Array | None) -> tuple[RowPartition, Array | None] | None:
         return exporting.rows_of_array(x, mask) if exporting.active() else None
 
