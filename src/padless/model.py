@@ -11,7 +11,7 @@ from padless import graph, outputs, saving
 from padless.backends.base import Array
 from padless.data import tables
 from padless.data.tables import Wanted
-from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
+from padless.errors import ArgumentError, BackendError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
 from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model
@@ -300,6 +300,46 @@ class Model(Trainer, Layer):
 
         arrays = self._arrays()
         return copies(arrays["weights"]), ModelFunction(self, copies(arrays["fixed"]))
+
+    def as_torch_module(self) -> Any:
+        """The model as a `torch.nn.Module`, for training loops, DDP, Lightning and accelerate.
+
+        Its parameters and buffers share their memory with the model's arrays, under the model's paths: what training
+        by torch changes, `predict` sees. `module(x)` takes a Ragged, a list of sequences, a padded tensor with `mask=`,
+        or packed steps with `row_splits=`. `module.losses` has what regularizers add; `module.constrain()` applies
+        constraints.
+
+        Returns:
+            The module; see `padless.backends.torch.module.TorchModule`.
+
+        Raises:
+            BackendError: when the model's backend is not torch.
+            NotBuiltError: when the model has no weights yet.
+
+        Example:
+            >>> import padless, torch
+            >>> model = padless.Sequential([padless.layers.Embedding(9, 4), padless.layers.LSTM(2)])
+            >>> model.build((None, None))
+            >>> module = model.as_torch_module()
+            >>> optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+            >>> module(torch.tensor([1, 2, 3]), row_splits=torch.tensor([0, 1, 3])).sum().backward()
+            >>> optimizer.step()
+            >>> bool((module([[1], [2, 3]]) == model([[1], [2, 3]])).all())
+            True
+        """
+        if self.backend.name != "torch":
+            raise BackendError(
+                explain(
+                    f"as_torch_module of {self.name!r}",
+                    expected="a model on torch",
+                    got=f"one on {self.backend.name}",
+                    fix='padless.set_backend("torch") before making the model',
+                )
+            )
+        self.require_built()
+        from padless.backends.torch.module import TorchModule
+
+        return TorchModule(self)
 
     # ---- files
 
