@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.oracle import using
 
@@ -29,3 +30,13 @@ def one_registry() -> Iterator[None]:
     _registration.ONNXRegistry.from_torchlib = staticmethod(functools.cache(own))
     yield
     _registration.ONNXRegistry.from_torchlib = own
+
+
+@pytest.fixture
+def quickly(on_torch: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large files as torch translates them, in two thirds of the time: models go through its optimizer elsewhere."""
+    if settings.get_current_profile_name() == "thorough" or len(request.getfixturevalue("group")) == 1:
+        return
+    from torch.onnx import ONNXProgram
+
+    monkeypatch.setattr(ONNXProgram, "optimize", lambda program: None)

@@ -16,6 +16,7 @@ from padless.backends.torch.exporting import kernels as kernels
 from padless.backends.torch.exporting.rows import ExportedPairs as ExportedPairs
 from padless.backends.torch.exporting.rows import ExportedRows as ExportedRows
 from padless.backends.torch.exporting.rows import RowArrays
+from padless.errors import NotThereYetError, explain
 
 _active: contextvars.ContextVar[bool] = contextvars.ContextVar("padless_exporting", default=False)
 
@@ -45,7 +46,11 @@ def rows_of_array(x: torch.Tensor, mask: torch.Tensor | None) -> tuple[ExportedR
     Returns:
         The rows, and places of their steps.
     """
-    if mask is not None and isinstance(mask, torch.Tensor):
+    if isinstance(mask, torch.Tensor):
+        if mask.ndim != 2:
+            fix = "Input((None, None)), so that rows within rows come as such"
+            got = f"a mask of {mask.ndim} axes"
+            raise NotThereYetError(explain("export of a padded array", expected="(B, T)", got=got, fix=fix))
         return ExportedRows.of_mask(mask)
     nrows, length = x.shape[:2]
     splits = torch.arange(nrows + 1, dtype=torch.int64, device=x.device) * length

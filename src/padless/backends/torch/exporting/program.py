@@ -159,7 +159,7 @@ class Program(nn.Module):
             elif entrance.like is not None:
                 made.append(self._like(values, made[entrance.like]))
             elif self.layout == "padded":
-                made.append(Ragged.from_padded(values, next(arrays)))
+                made.append(_of_padded(values, next(arrays)))
             else:
                 splits = [next(arrays) for _ in range(entrance.depth)]
                 for at in reversed(splits):
@@ -170,9 +170,10 @@ class Program(nn.Module):
     def _like(self, values: Tensor, other: Ragged) -> Ragged:
         """A value with the rows of another."""
         if self.layout == "padded":
-            flat = values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
-            values = flat[other.rows.array("padded_index")]
-        return other.with_values(values)
+            for rows in (other.rows, *([other.values.rows] if isinstance(other.values, Ragged) else [])):
+                flat = values.reshape(values.shape[0] * values.shape[1], *values.shape[2:])
+                values = flat[rows.array("padded_index")]
+        return other.with_flat_values(values)
 
     def _left(self, y: Any) -> tuple[Tensor, ...]:
         """The arrays of an output, and their names in the signature."""
@@ -191,6 +192,18 @@ class Program(nn.Module):
         self.signature.outputs[:] = arrays
         # An output that is an input has no name of its own in a file.
         return tuple(array.clone() for array in arrays.values())
+
+
+def _of_padded(values: Tensor, mask: Tensor) -> Ragged:
+    """Rows of a padded array (B, T, ...); rows within rows of one with a mask (B, S, W)."""
+    if mask.ndim == 2:
+        return Ragged.from_padded(values, mask)
+    # As in `Ragged.from_padded`: an inner row without steps is one where it stands between others.
+    some = mask.any(dim=2).to(torch.int64)
+    real = (torch.cumsum(some, 1) > 0) & (torch.cumsum(some.flip(1), 1).flip(1) > 0)
+    outer = Ragged.from_padded(values, real)
+    flat = mask.reshape(mask.shape[0] * mask.shape[1], mask.shape[2])
+    return outer.with_values(Ragged.from_padded(outer.values, flat[outer.rows.array("padded_index")]))
 
 
 def _named(y: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -253,9 +253,9 @@ class ExportedRows(RowPartition):
             The rows, and the (N,) place of each step in the array reshaped to (B*T, ...).
         """
         places = torch.nonzero(mask.reshape(-1))[:, 0]
-        # Of no column there is no first one; one more, of nothing, changes no other answer.
-        marks = torch.cat([mask, torch.zeros_like(mask[:, :1]).any(1, keepdim=True)], dim=1).to(torch.int64)
-        starts = marks.argmax(dim=1)
+        # Of no column there is no first one; one more, of nothing, changes no answer.
+        marks = torch.cat([mask, mask.new_zeros((mask.shape[0], 1))], dim=1)
+        starts = marks.to(torch.int64).argmax(dim=1)
         splits = splits_of(mask.sum(dim=1))
         rowids = counted_rows(splits[1:], places.shape[0])
         positions = places - rowids * mask.shape[1] - starts[rowids]
