@@ -75,9 +75,7 @@ def model_of(group: Sequence[Case]) -> Model:
     made: dict[str, Any] = {}
     for number, case in enumerate(group):
         layer = fresh(case)
-        y = layer(
-            list(inputs) if layer.merges else inputs[0], **({"initial_state": list(states)} if states else {})
-        )
+        y = layer(list(inputs) if layer.merges else inputs[0], **({"initial_state": list(states)} if states else {}))
         made |= {f"y{number}_{at}": part for at, part in enumerate(y if isinstance(y, list | tuple) else [y])}
     given = [*inputs, *states]
     return Model(given if len(given) > 1 else given[0], made)

@@ -98,7 +98,9 @@ def check(model: Model, rows: Sequence[Any], file: Path) -> None:
         longest = max(len(row) for row in some) + 3
         for side in ("pre", "post"):
             array = x.to_padded(side=side, length=longest)
-            mask = Ragged.from_list([[True] * len(row) for row in some], dtype=bool).to_padded(side=side, length=longest)
+            mask = Ragged.from_list([[True] * len(row) for row in some], dtype=bool).to_padded(
+                side=side, length=longest
+            )
             y = predicted(model, [Ragged.from_padded(array, mask)])
             given = {padded.inputs[0]: np.asarray(array), "mask": np.asarray(mask)}
             assert_like(padded(given), expected_of(y, "padded"), f"padded {side}, {len(some)} rows")
@@ -107,9 +109,7 @@ def check(model: Model, rows: Sequence[Any], file: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "data"), [(classifier, articles), (convolutions, vowels), (encoder, articles)], ids=lambda f: f.__name__
 )
-def test_onnx(
-    make: Callable[[], Model], data: Callable[[], list[Any]], on_torch: None, tmp_path: Path
-) -> None:
+def test_onnx(make: Callable[[], Model], data: Callable[[], list[Any]], on_torch: None, tmp_path: Path) -> None:
     check(moved(make()), data(), tmp_path / "model.onnx")
 
 

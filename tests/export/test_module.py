@@ -274,9 +274,7 @@ def test_accelerate(model: Any) -> None:
     before = answers(model, rows)
     module = model.as_torch_module()
     accelerator = accelerate.Accelerator(cpu=True)
-    prepared, optimizer, batches = accelerator.prepare(
-        module, torch.optim.Adam(module.parameters(), lr=0.01), loader()
-    )
+    prepared, optimizer, batches = accelerator.prepare(module, torch.optim.Adam(module.parameters(), lr=0.01), loader())
     losses = []
     for _ in range(3):
         for x, speakers in batches:

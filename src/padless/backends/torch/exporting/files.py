@@ -131,7 +131,7 @@ def _onnx_bytes(exported: ExportedProgram, program: Program) -> bytes:
     except Exception as wrong:
         raise ExportError(
             explain(
-                f"export of {place} as ONNX",
+                f"export of {_origin(wrong) or place} as ONNX",
                 expected="operations that ONNX has",
                 got=f"{type(wrong).__name__}: {_reason(wrong)}",
                 fix="model.export('model.pt2', format='torch')",
@@ -148,6 +148,20 @@ def _onnx_bytes(exported: ExportedProgram, program: Program) -> bytes:
         )
     data: bytes = proto.SerializeToString()
     return data
+
+
+def _origin(wrong: BaseException | None) -> str | None:
+    """The layer that computes what could not be written; it is known by the node at which the exporter stopped."""
+    found = None
+    while wrong is not None:
+        trace = wrong.__traceback__
+        while trace is not None:
+            node = trace.tb_frame.f_locals.get("node")
+            found = node if isinstance(node, torch.fx.Node) else found
+            trace = trace.tb_next
+        wrong = wrong.__cause__
+    place: str | None = None if found is None else found.meta.get("custom", {}).get("layer")
+    return place
 
 
 def _reason(wrong: BaseException) -> str:

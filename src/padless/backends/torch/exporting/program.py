@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import optree
@@ -73,7 +74,8 @@ class Program(nn.Module):
 
     def __init__(self, model: Model, entrances: list[Entrance], layout: str, structure: Any) -> None:
         super().__init__()
-        # Not registered: a model is no module, and its arrays are handed to it.
+        self.model: Model
+        # A model is no module: its arrays are handed to it.
         object.__setattr__(self, "model", model)
         self.entrances, self.layout, self.structure = entrances, layout, structure
         for path, (layer, name) in model.weight_slots().items():
@@ -145,7 +147,7 @@ class Program(nn.Module):
         """
         model = self.model
         weights = dict(self.named_buffers())
-        with tracing(), torch.no_grad(), substituted(model, weights), carrying(model, {}), calling(losses=None):
+        with tracing(), labelled(model), substituted(model, weights), carrying(model, {}), calling(losses=None):
             entered = optree.tree_unflatten(self.structure, self._entered(iter(arrays)))
             y = model.decide(model._run(entered))
         return self._left(y)
@@ -192,6 +194,24 @@ class Program(nn.Module):
         self.signature.outputs[:] = arrays
         # An output that is an input has no name of its own in a file.
         return tuple(array.clone() for array in arrays.values())
+
+
+@contextmanager
+def labelled(model: Model) -> Iterator[None]:
+    """Within this context, what layers compute bears their names in the graph, for errors."""
+    layers = list({id(layer): layer for _, layer in model.inner_layers()}.values())
+    for layer in layers:
+        layer.__dict__["_run"] = partial(_run_labelled, layer.place, layer._run)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.__dict__["_run"]
+
+
+def _run_labelled(place: str, run: Any, *args: Any, **kwargs: Any) -> Any:
+    with torch.fx.traceback.annotate({"layer": place}):
+        return run(*args, **kwargs)
 
 
 def _of_padded(values: Tensor, mask: Tensor) -> Ragged:
@@ -246,12 +266,20 @@ def traced(program: Program) -> ExportedProgram:
         for said in program.signature.dimensions
     )
     try:
-        with _quietly():
+        # Not in `forward`: that would be a part of the program.
+        with _quietly(), torch.no_grad(), torch.fx.traceback.preserve_node_meta():
             return torch.export.export(
-                program, examples, dynamic_shapes=(shapes,), strict=False, prefer_deferred_runtime_asserts_over_guards=True
+                program,
+                examples,
+                dynamic_shapes=(shapes,),
+                strict=False,
+                prefer_deferred_runtime_asserts_over_guards=True,
             )
-    except PadlessError:
-        raise
+    except PadlessError as wrong:
+        place = _place(wrong)
+        if place is None or place in str(wrong):
+            raise
+        raise wrong.inside(place) from wrong
     except Exception as wrong:
         raise ExportError(
             explain(

@@ -32,7 +32,7 @@ def size_of(x: Tensor, least: int = 0) -> Size:
         The size.
     """
     found = x.item()
-    torch._check(found >= least)
+    torch._check(found >= least)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -442,6 +442,7 @@ class ExportedPairs(ExportedRows, PairRows):
 
 # ---- how rows come of rows: `Derivation.rows` and `Derivation.taps`, in the graph
 
+
 class Made(NamedTuple):
     """What came of rows.
 
@@ -466,7 +467,7 @@ def resized(how: Derivation, one: ExportedRows) -> Made:
     """
     old, dense = one.arrays, one.arrays
     if not how.keeps:
-        lengths = _tensor(how.count(Numbers(old.extents)))
+        lengths = _tensor(how.count(Numbers(old.extents)))  # type: ignore[arg-type]
         splits = splits_of(lengths)
         starts, length = _column(how, old, lengths) if one.came_padded else (None, None)
         dense = RowArrays(splits, size_of(splits[-1]), None, starts, length)
@@ -490,7 +491,7 @@ def _taps(how: Derivation, old: RowArrays, dense: RowArrays) -> tuple[Taps, Tens
 def _column(how: Derivation, old: RowArrays, lengths: Tensor) -> tuple[Tensor, Size]:
     """As `_resized` in `lengths.py`: a row that stood at an edge of the padded array still does."""
     before = lengths.new_zeros(1) + old.padded_length
-    after = _tensor(how.count(Numbers(before)))
+    after = _tensor(how.count(Numbers(before)))  # type: ignore[arg-type]
     at_end = old.starts + old.extents == before
     latest = after - lengths
     column = torch.minimum(_tensor(how.column(Numbers(old.starts))), latest)  # type: ignore[arg-type]
