@@ -356,9 +356,10 @@ class Model(Trainer, Layer):
 
         The file gives what `predict` gives, for any number of rows of any lengths. Names of what it takes and gives:
         "packed" has `values` (N, ...) and `row_splits` (B+1,), "padded" the input by its name, (B, T, ...), and `mask`
-        (B, T), True where a step is real. Outputs with rows come as `output_values` and `output_row_splits`, or `output`
-        and `output_mask`; others as `output` (B, ...). Of several inputs each has its own, such as `query` and
-        `query_row_splits`; one that is `Input(like=...)` has the rows of the other. Needs torch, and for ONNX the packages onnx and onnxscript.
+        (B, T), True where a step is real. Outputs with rows come as `output_values` and `output_row_splits`, or
+        `output` and `output_mask`; others as `output` (B, ...). Of several inputs each has its own, such as `query` and
+        `query_row_splits`; one that is `Input(like=...)` has the rows of the other. Needs torch, and for ONNX the
+        packages onnx and onnxscript.
 
         Args:
             filepath: of the file; written beside it first and then renamed.

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from hypothesis import settings
 
 from padless import Input, Model
 from padless.errors import ExportError
 from tests.cases import CASES, Case
-from tests.export.running import arrays_of, assert_like, expected_of, Session, padded_inputs, predicted, ragged_inputs
+from tests.export.running import Session, arrays_of, assert_like, expected_of, padded_inputs, predicted, ragged_inputs
 from tests.oracle import batch, fresh
 
 pytest.importorskip("onnxruntime")

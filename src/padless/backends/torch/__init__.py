@@ -299,7 +299,7 @@ class TorchBackend(Backend):
         pairs = rows.pairs(value_rows)
         assert isinstance(pairs, exporting.ExportedPairs)
         k, v = self._for_heads(k, q.shape[1]), self._for_heads(v, q.shape[1])
-        return exporting.kernels.attention(q, k, v, pairs.queries, pairs.keys, **options)
+        return exporting.kernels.attention(q, k, v, pairs, **options)
 
     def pair_scores(self, q: Array, k: Array, pairs: RowPartition, scale: float) -> Array:
         if isinstance(pairs, exporting.ExportedPairs):

@@ -48,7 +48,8 @@ class TorchModule(nn.Module):
 
     def _arrays(self) -> dict[str, Tensor]:
         """Parameters and buffers by path, without that of random numbers."""
-        return {**self._parameters, **{path: b for path, b in self._buffers.items() if path != "drawn"}}  # type: ignore[dict-item]
+        both = (*self._parameters.items(), *self._buffers.items())
+        return {path: array for path, array in both if array is not None and path != "drawn"}
 
     def _share(self) -> None:
         """Have the model compute with the memory of parameters and buffers."""
@@ -70,7 +71,7 @@ class TorchModule(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TorchModule:
         self._follow()
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         layers: list[Layer] = [self.model, *(layer for _, layer in self.model.inner_layers())]
         slots, kinds = self.model.weight_slots(), set()
         for path, array in self._arrays().items():
@@ -107,7 +108,7 @@ class TorchModule(nn.Module):
         return {**self.__dict__, "_losses": [], "_shared": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._share()
 
     # ---- the call
@@ -131,7 +132,8 @@ class TorchModule(nn.Module):
                 raise ArgumentError(explain("forward", expected="row_splits or mask", got="both", fix=fix))
             x = Ragged.from_row_splits(x, row_splits)
         self._require_place()
-        model, added = self.model, []  # type: ignore[var-annotated]
+        model = self.model
+        added: list[Tensor] = []
         step = int(self.drawn) if self.training else 0
         rank = torch.distributed.get_rank() if _distributed() else 0
         calls = calling(training=self.training, losses=lambda layer, value: added.append(value))

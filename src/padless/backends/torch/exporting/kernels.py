@@ -1,4 +1,4 @@
-"""What a program that is being exported computes with rows: as the defaults in `backends/base.py`, of unknown lengths."""
+"""What an exported program computes with rows: as the defaults in `backends/base.py`, of lengths that nobody knows."""
 
 from __future__ import annotations
 
@@ -104,8 +104,7 @@ def attention(
     q: Tensor,
     k: Tensor,
     v: Tensor,
-    rows: ExportedRows,
-    value_rows: ExportedRows,
+    pairs: ExportedPairs,
     *,
     scale: float,
     causal: bool,
@@ -117,8 +116,7 @@ def attention(
         q: (N, H, K).
         k: (M, H, K).
         v: (M, H, V).
-        rows: of the queries.
-        value_rows: of keys and values.
+        pairs: of queries and keys.
         scale: of the scores.
         causal: as there.
         window: as there.
@@ -126,7 +124,7 @@ def attention(
     Returns:
         (N, H, V).
     """
-    queries, keys = rows.arrays, value_rows.arrays
+    queries, keys = pairs.pair_arrays.queries, pairs.pair_arrays.keys
 
     def padded(x: Tensor, table: Tensor) -> Tensor:
         return torch.cat([x, x.new_zeros((1, *x.shape[1:]))])[table].transpose(1, 2)
@@ -135,7 +133,6 @@ def attention(
     visible = (keys.unpad_index < keys.nvals)[:, None, None, :]
     if causal or window is not None:
         ahead = keys.steps(keys.width)[None, :] - queries.steps(queries.width)[:, None]
-        assert causal or window is not None
         near = ahead < (1 if causal or window is None else window)
         visible = visible & (near if window is None else near & (ahead > -window))
     scores = torch.where(visible, scores, -torch.inf)
@@ -144,7 +141,7 @@ def attention(
     total = shares.sum(dim=-1, keepdim=True)
     shares = shares / torch.where(total == 0, torch.ones_like(total), total)
     y = (shares @ padded(v, keys.unpad_index)).transpose(1, 2)
-    return y.reshape(rows.nrows * queries.width, *y.shape[2:])[queries.rank_places]
+    return y.reshape(queries.nrows * queries.width, *y.shape[2:])[queries.rank_places]
 
 
 def pair_scores(q: Tensor, k: Tensor, pairs: ExportedPairs, scale: float) -> Tensor:

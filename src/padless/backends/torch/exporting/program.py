@@ -155,7 +155,7 @@ class Program(nn.Module):
     def _entered(self, arrays: Iterator[Tensor]) -> list[Any]:
         made: list[Any] = []
         for entrance in self.entrances:
-            values = next(arrays)
+            values: Any = next(arrays)
             if not entrance.depth:
                 made.append(values)
             elif entrance.like is not None:
@@ -179,7 +179,7 @@ class Program(nn.Module):
 
     def _left(self, y: Any) -> tuple[Tensor, ...]:
         """The arrays of an output, and their names in the signature."""
-        arrays: dict[str, Tensor] = {}
+        arrays: dict[str, Any] = {}
         for name, part in _named(y, "output"):
             name = f"{name}_output" if name in self.signature.inputs else name
             if not isinstance(part, Ragged):
@@ -243,8 +243,7 @@ def _mask(x: Ragged) -> Tensor:
     if not isinstance(x.values, Ragged):
         mask: Tensor = x.rows.array("mask")
         return mask
-    inner = Ragged(_mask(x.values), x.rows)
-    padded: Tensor = inner.to_padded(value=False)
+    padded: Tensor = Ragged(_mask(x.values), x.rows).to_padded(value=False)  # type: ignore[assignment]
     return padded
 
 
@@ -296,7 +295,8 @@ def _quietly() -> Iterator[None]:
     """Without what torch says of its own code while it traces, and with sizes of 0 and 1 like any other."""
     loud = logging.getLogger("torch.export")
     before = loud.level
-    with torch.fx.experimental._config.patch(backed_size_oblivious=True), warnings.catch_warnings():
+    settings: Any = torch.fx.experimental._config
+    with settings.patch(backed_size_oblivious=True), warnings.catch_warnings():
         # torch's own trees, written for an older version of themselves.
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
         loud.setLevel(logging.ERROR)

@@ -141,7 +141,8 @@ class RowArrays:
     @cached_property
     def rank_places(self) -> Tensor:
         """(N,) place of each step in a table (B * width,)."""
-        return self.value_rowids * self.width + self.ranks
+        places: Tensor = self.value_rowids * self.width + self.ranks
+        return places
 
     @cached_property
     def unpad_index(self) -> Tensor:
@@ -153,7 +154,8 @@ class RowArrays:
 
     @cached_property
     def padded_index(self) -> Tensor:
-        return self.value_rowids * self.padded_length + self.starts[self.value_rowids] + self.positions
+        places: Tensor = self.value_rowids * self.padded_length + self.starts[self.value_rowids] + self.positions
+        return places
 
     @cached_property
     def pad_index(self) -> Tensor:
@@ -161,12 +163,14 @@ class RowArrays:
 
     @cached_property
     def mask(self) -> Tensor:
-        return (self.pad_index < self.nvals).reshape(self.nrows, self.padded_length)
+        live: Tensor = (self.pad_index < self.nvals).reshape(self.nrows, self.padded_length)
+        return live
 
     def _table(self, size: Size, places: Tensor) -> Tensor:
         """Which step stands at each place; N where none does."""
         table = torch.zeros(size, dtype=torch.int64, device=places.device) + self.nvals
-        return table.scatter(0, places, self.steps(self.nvals))
+        made: Tensor = table.scatter(0, places, self.steps(self.nvals))
+        return made
 
 
 class PairArrays(RowArrays):
@@ -214,7 +218,8 @@ class PairArrays(RowArrays):
     @cached_property
     def padded_index(self) -> Tensor:
         key = self.keys.starts[self.value_rowids] + self.keys.positions[self.key_index]
-        return self.queries.padded_index[self.query_index] * self.keys.padded_length + key
+        places: Tensor = self.queries.padded_index[self.query_index] * self.keys.padded_length + key
+        return places
 
 
 class ExportedRows(RowPartition):
@@ -300,17 +305,17 @@ class ExportedRows(RowPartition):
         return self.nrows
 
     @property
-    def nvals(self) -> int:  # type: ignore[override]
+    def nvals(self) -> int:
         """N, as an input has it."""
         return self.arrays.nvals  # type: ignore[no-any-return]
 
     @property
-    def max_row_length(self) -> int:  # type: ignore[override]
+    def max_row_length(self) -> int:
         """Steps of the longest row; at least 1."""
         return self.arrays.width  # type: ignore[no-any-return]
 
     @property
-    def padded_length(self) -> int:  # type: ignore[override]
+    def padded_length(self) -> int:
         """T."""
         return self.arrays.padded_length  # type: ignore[no-any-return]
 
@@ -325,7 +330,7 @@ class ExportedRows(RowPartition):
         return self._padded
 
     @property
-    def is_uniform(self) -> bool:  # type: ignore[override]
+    def is_uniform(self) -> bool:
         """Never: no such thing is known."""
         return False
 
@@ -373,8 +378,9 @@ class ExportedRows(RowPartition):
         """As outside, in the graph."""
         if not self.has_holes:
             how = how.alike
-        make = {Split: split, Behind: behind, Uniform: uniform}.get(type(how), resized)
-        return self.moved(("derived", how, *weakly(others)), lambda: make(how, self, *others)).rows  # type: ignore[no-any-return]
+        make: Any = {Split: split, Behind: behind, Uniform: uniform}.get(type(how), resized)
+        made: Made = self.moved(("derived", how, *weakly(others)), lambda: make(how, self, *others))
+        return made.rows
 
     def taps(self, how: Derivation, *others: RowPartition) -> Any:
         """As outside, in the graph."""
@@ -427,13 +433,15 @@ class ExportedPairs(ExportedRows, PairRows):
     """
 
     def __init__(self, queries: ExportedRows, keys: ExportedRows) -> None:
-        ExportedRows.__init__(self, PairArrays(queries.arrays, keys.arrays), queries.came_padded)
+        self.pair_arrays = PairArrays(queries.arrays, keys.arrays)
+        ExportedRows.__init__(self, self.pair_arrays, queries.came_padded)
         self.queries, self.keys = queries, keys
 
     def same_steps(self, other: RowPartition) -> bool:
         """Whether both are of the same queries and keys."""
-        same = isinstance(other, ExportedPairs) and self.queries.same_steps(other.queries)
-        return same and self.keys.same_steps(other.keys)
+        if not isinstance(other, ExportedPairs):
+            return False
+        return self.queries.same_steps(other.queries) and self.keys.same_steps(other.keys)
 
     def same_lengths(self, other: RowPartition) -> bool:
         """As `same_steps`."""
