@@ -241,9 +241,9 @@ def _named(y: Any, name: str) -> Iterator[tuple[str, Any]]:
 def _mask(x: Ragged) -> Tensor:
     """(B, T) True where `to_padded` holds a live step; (B, S, W) of rows within rows."""
     if not isinstance(x.values, Ragged):
-        mask: Tensor = x.rows.array("mask")
-        return mask
-    padded: Tensor = Ragged(_mask(x.values), x.rows).to_padded(value=False)  # type: ignore[assignment]
+        mask: Any = x.rows.array("mask")
+        return mask  # type: ignore[no-any-return]
+    padded: Tensor = Ragged(_mask(x.values), x.rows).to_padded(value=False)
     return padded
 
 
