@@ -64,9 +64,10 @@ def _groups(*, padded: bool = False) -> list[Any]:
 def model_of(group: Sequence[Case]) -> Model:
     """A model with the layers of several cases side by side, each an output or several of its name."""
     first, inputs = group[0], []
+    alike = _kind(first)[-1]
     for at, features in enumerate(first.inputs):
         # Keys have the rows of values.
-        other = inputs[0 if first.alike or "along places" in first.name else 1] if at > (not first.alike) else None
+        other = inputs[0 if alike else 1] if at > (not alike) else None
         kind = "int64" if first.reads == "ids" else "float32"
         inputs.append(Input((None, *features), dtype=kind, name=f"x{at}", like=other))
     states = [Input((width,), name=f"state{at}") for at, width in enumerate(first.states)]
