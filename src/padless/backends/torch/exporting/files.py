@@ -191,13 +191,16 @@ def _name_axes(graph: Any, said: Signature) -> None:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without what the exporter says of packages that it looks for, and of its own code."""
-    loud = logging.getLogger("torch.onnx._internal.exporter._registration")
-    before = loud.level
+    # The second says of empty lists, which torch itself hands it, that they may be of anything.
+    names = ("torch.onnx._internal.exporter._registration", "onnx_ir._convenience")
+    loud = {name: logging.getLogger(name).level for name in names}
     with warnings.catch_warnings():
         # torch's own trees, written for an older version of themselves.
         warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-        loud.setLevel(logging.ERROR)
         try:
+            for name in loud:
+                logging.getLogger(name).setLevel(logging.ERROR)
             yield
         finally:
-            loud.setLevel(before)
+            for name, level in loud.items():
+                logging.getLogger(name).setLevel(level)
