@@ -26,7 +26,7 @@ def _forward(x: Ragged, reduce: Any) -> tuple[Array, Array]:
     xp, tags = owner.xp, x.values.shape[-1]
 
     def step(scores: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        made = reduce(owner, state[0][:, :, None] + xp.reshape(scores, (-1, tags, tags)), axis=1)
+        made = reduce(owner, state[0][:, :, None] + xp.reshape(scores, (state[0].shape[0], tags, tags)), axis=1)
         return made, (made,)
 
     # Before the first step all tags together weigh 1: its scores are the same after each of them.
@@ -107,10 +107,11 @@ def viterbi(x: Ragged) -> Ragged:
 
     def step(scores: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         # The state says what each tag here would add to the path behind it.
-        total = scores[:, :count] + state[0]
+        parts = xp.reshape(scores, (state[0].shape[0], 1 + count, count))
+        total = parts[:, 0, :] + state[0]
         tag = xp.min(xp.where(total == xp.max(total, axis=1, keepdims=True), ids, count - 1.0), axis=1, keepdims=True)
         index = xp.broadcast_to(owner.cast(tag, "int64")[:, None], (tag.shape[0], count, 1))
-        added = xp.take_along_axis(xp.reshape(scores[:, count:], (-1, count, count)), index, axis=2)
+        added = xp.take_along_axis(parts[:, 1:, :], index, axis=2)
         return tag, (added[:, :, 0],)
 
     after = xp.zeros((x.rows.nrows, count), dtype=x.values.dtype, device=owner.device_of(x.values))
@@ -137,7 +138,7 @@ def marginals(x: Ragged) -> Ragged:
     before, _ = _forward(x, logsumexp)
 
     def step(scores: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        added = xp.reshape(scores, (-1, count, count)) + state[0][:, None, :]
+        added = xp.reshape(scores, (state[0].shape[0], count, count)) + state[0][:, None, :]
         return state[0] + 0.0, (logsumexp(owner, added, axis=2),)
 
     after = xp.zeros((x.rows.nrows, count), dtype=x.values.dtype, device=owner.device_of(x.values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from padless import graph, outputs, saving
 from padless.backends.base import Array
 from padless.data import tables
 from padless.data.tables import Wanted
-from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
+from padless.errors import ArgumentError, BackendError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
 from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model
@@ -334,7 +334,88 @@ class Model(Trainer, Layer):
         arrays = self._arrays()
         return copies(arrays["weights"]), ModelFunction(self, copies(arrays["fixed"]))
 
+    def as_torch_module(self) -> Any:
+        """The model as a `torch.nn.Module`, for training loops, DDP, Lightning and accelerate.
+
+        Its parameters and buffers share their memory with the model's arrays, under the model's paths: what training
+        by torch changes, `predict` sees. `module(x)` takes a Ragged, a list of sequences, a padded tensor with `mask=`,
+        or packed steps with `row_splits=`. `module.losses` has what regularizers add; `module.constrain()` applies
+        constraints.
+
+        Returns:
+            The module; see `padless.backends.torch.module.TorchModule`.
+
+        Raises:
+            BackendError: when the model's backend is not torch.
+            NotBuiltError: when the model has no weights yet.
+
+        Example:
+            >>> import padless, torch
+            >>> model = padless.Sequential([padless.layers.Embedding(9, 4), padless.layers.LSTM(2)])
+            >>> model.build((None, None))
+            >>> module = model.as_torch_module()
+            >>> optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+            >>> module(torch.tensor([1, 2, 3]), row_splits=torch.tensor([0, 1, 3])).sum().backward()
+            >>> optimizer.step()
+            >>> bool((module([[1], [2, 3]]) == model([[1], [2, 3]])).all())
+            True
+        """
+        if self.backend.name != "torch":
+            raise BackendError(
+                explain(
+                    f"as_torch_module of {self.name!r}",
+                    expected="a model on torch",
+                    got=f"one on {self.backend.name}",
+                    fix='padless.set_backend("torch") before making the model',
+                )
+            )
+        self.require_built()
+        from padless.backends.torch.module import TorchModule
+
+        return TorchModule(self)
+
     # ---- files
+
+    def export(
+        self,
+        filepath: Any,
+        format: str | None = None,
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        *,
+        layout: Literal["packed", "padded"] = "packed",
+    ) -> None:
+        """Write the model as a program for those who do not have padless: ONNX, or a program of `torch.export`.
+
+        The file gives what `predict` gives, for any number of rows of any lengths. Names of what it takes and gives:
+        "packed" has `values` (N, ...) and `row_splits` (B+1,), "padded" the input by its name, (B, T, ...), and `mask`
+        (B, T), True where a step is real. Outputs with rows come as `output_values` and `output_row_splits`, or
+        `output` and `output_mask`; others as `output` (B, ...). Of several inputs each has its own, such as `query` and
+        `query_row_splits`; one that is `Input(like=...)` has the rows of the other. Needs torch, and for ONNX the
+        packages onnx and onnxscript.
+
+        Args:
+            filepath: of the file; written beside it first and then renamed.
+            format: "onnx" or "torch"; None: by the ending of the file's name, .onnx or .pt2.
+            verbose: whether to print what the file takes and gives.
+            input_signature: not there yet.
+            layout: "packed" or "padded".
+
+        Raises:
+            ExportError: when a layer cannot be exported; it is named, and there is no file.
+            BackendError: when a package is missing; says what to install.
+
+        Example:
+            >>> import os, padless, tempfile
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.GRU(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.export(os.path.join(folder, "model.pt2"))
+            ...     os.listdir(folder)
+            ['model.pt2']
+        """
+        from padless.export import export
+
+        export(self, filepath, format, verbose, input_signature, layout=layout)
 
     def save(self, path: Any) -> None:
         """Write architecture, weights and compile arguments into one safetensors file.

@@ -178,6 +178,10 @@ class Ragged(Operators):
                     fix="x[None] for one sequence",
                 )
             )
+        unseen = owner.graph_rows(x, mask)
+        if unseen is not None:
+            flat = owner.xp.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+            return cls(flat if unseen[1] is None else owner.xp.take(flat, unseen[1], axis=0), unseen[0])
         shape = (int(x.shape[0]), int(x.shape[1]))
         if mask is None:
             rows = RowPartition.uniform(*shape)

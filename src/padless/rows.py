@@ -533,6 +533,10 @@ class RowPartition:
             kept._given_starts = None
         return kept, index
 
+    def narrowed(self, keep: Any) -> tuple[RowPartition, Any] | None:
+        """As `select`, by an array that nobody can look at; None where the host has to (backends/torch/exporting)."""
+        return None
+
     def take(self, rows: npt.ArrayLike) -> tuple[RowPartition, Int]:
         """Pick rows, in any order.
 

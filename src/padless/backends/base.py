@@ -828,6 +828,23 @@ class Backend(ABC):
         """
         return False
 
+    def is_empty(self, x: Array) -> bool:
+        """Whether an array has no entry; False where nobody knows, since what is computed of none does no harm."""
+        return 0 in x.shape
+
+    def graph_rows(self, x: Array, mask: Array | None) -> tuple[RowPartition, Array | None] | None:
+        """The rows of a padded array in a program that is being exported, whose sizes nobody knows.
+
+        Args:
+            x: (B, T, ...).
+            mask: (B, T) bool; None where all steps are real.
+
+        Returns:
+            The rows, and the (N,) place of each step in the array reshaped to (B*T, ...), None for all; or None where
+            nothing is exported.
+        """
+        return None
+
     def assumed(self) -> Array | None:
         """Whether all that was assumed since the last call is true: one bool; None where nothing was."""
         return None

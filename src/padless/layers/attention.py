@@ -651,8 +651,9 @@ class _HeadedAttention(AcrossRows):
             y = xp.permute_dims(x, order)
             entries, free = math.prod(y.shape[1 : 1 + len(along)]), y.shape[1 + len(along) : -2]
             moved.append(y.shape)
-            flat = xp.reshape(y, (y.shape[0] * entries, math.prod(free) * y.shape[-2], y.shape[-1]))
-            parts.append((flat, of.scaled(entries) if timed else RowPartition.uniform(y.shape[0], entries)))
+            flat = xp.reshape(y, (y.shape[0], entries, math.prod(free) * y.shape[-2], y.shape[-1]))
+            dense = Ragged.from_padded(flat)
+            parts.append((dense.values, of.scaled(entries) if timed else dense.rows))
         free = moved[0][1 + len(along) : -2]
         if options["mask"] is not None and options["mask"].shape[1] > 1:
             options = {**options, "mask": xp.concat([options["mask"]] * math.prod(free), axis=1)}

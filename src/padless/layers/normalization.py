@@ -453,7 +453,7 @@ class GroupNormalization(_Normalization):
         values = x.values if isinstance(x, Ragged) else x
         if self._axes == (-1,):
             require_features(self.place, values, self._beside[-1])
-        if not math.prod(values.shape):
+        if self.backend.is_empty(values):
             return x
         at, size = values.ndim + self._axes[0], values.shape[self._axes[0]]
         split = (*values.shape[:at], self.groups, size // self.groups, *values.shape[at + 1 :])
