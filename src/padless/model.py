@@ -15,6 +15,7 @@ from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError,
 from padless.forms import Form, enter
 from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model
+from padless.mixed_precision import floatx
 from padless.ragged import Ragged, require_same_rows
 from padless.spec import Spec, Symbol
 from padless.training import Trainer
@@ -46,6 +47,7 @@ class Model(Trainer, Layer):
     """
 
     reads_nested = True
+    follows_policy = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Model:
         """Make a functional model of `Model(inputs, outputs)`."""
@@ -55,9 +57,7 @@ class Model(Trainer, Layer):
         assert isinstance(made, Model)
         return made
 
-    def __init__(
-        self, *, name: str | None = None, dtype: str = "float32", trainable: bool = True, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, name: str | None = None, dtype: Any = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable, **kwargs)
         self._first_spec: Any = None  # a Spec, or a list or dict of them
 
@@ -211,7 +211,7 @@ class Model(Trainer, Layer):
             spec: an input shape such as (None, None, 16) traces the model and so builds all layers.
         """
         if not inside_model():
-            self.trace(graph.standin(tuple(spec[1:]), "float32"))
+            self.trace(graph.standin(tuple(spec[1:]), floatx()))
 
     def trace(self, value: Any, watch: Callable[[Layer, Any, Any], None] | None = None) -> Any:
         """Call the model on a stand-in, without gradients.
