@@ -39,6 +39,7 @@ class Rescaling(Layer):
 
     view = "steps"
     reads = "floats"
+    sums = True
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
