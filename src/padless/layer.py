@@ -226,7 +226,7 @@ class Layer:
 
     Under a policy of 16 bits such a layer computes in float32 all the same, and gives 16 bits."""
     reads_weights_of: ClassVar[tuple[str, ...]] = ()
-    """Attributes with layers that `call` does not call, but whose weights or formulas it uses, as RNN those of a cell."""
+    """Attributes with layers that `call` does not call, but whose weights it uses, as RNN those of a cell."""
     follows_policy: ClassVar[bool] = True
     """Whether floats are turned into the dtype of the layer's policy; a model leaves that to its layers."""
 
@@ -1144,9 +1144,7 @@ class Layer:
         """
         from padless.saving import serialize
 
-        policy = self.dtype_policy
-        # A dtype is its own policy: its name alone is what older files hold, and what everything can read.
-        dtype: Any = self.dtype if policy.name == self.dtype else serialize(policy)
+        dtype = mixed_precision.config_of(self.dtype_policy)
         config = {"name": self.name, "dtype": dtype, "trainable": self._trainable}
         config.update(
             {key: serialize(value) for key, value in self.__dict__.get("_arguments", {}).items() if key not in config}

@@ -20,6 +20,7 @@ __all__ = [
     "DTypePolicy",
     "LossScaleOptimizer",
     "Policy",
+    "config_of",
     "dtype_policy",
     "floatx",
     "get",
@@ -64,12 +65,12 @@ class DTypePolicy(Configured):
     quantization_mode: None = None
 
     def __init__(self, name: str | None = None) -> None:
-        name = dtype_policy().name if name is None else name
-        if not isinstance(name, str) or name not in (*_MIXED, *_DTYPES):
-            raise _unknown(name)
-        self.name = name
-        self.compute_dtype = _MIXED.get(name, name)
-        self.variable_dtype = "float32" if name in _MIXED else name
+        given = dtype_policy().name if name is None else name
+        if not isinstance(given, str) or given not in (*_MIXED, *_DTYPES):
+            raise _unknown(given)
+        self.name: str = given
+        self.compute_dtype = _MIXED.get(given, given)
+        self.variable_dtype = "float32" if given in _MIXED else given
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the same policy.
@@ -149,6 +150,25 @@ def get(identifier: Any) -> DTypePolicy:
         name = getattr(identifier, "name", None) or getattr(identifier, "__name__", None) or str(identifier)
         identifier = str(name).rsplit(".", 1)[-1]
     return DTypePolicy(identifier)
+
+
+def config_of(policy: DTypePolicy) -> Any:
+    """What files hold of a policy: the name of a dtype, or a config as Keras writes it.
+
+    Args:
+        policy: the policy.
+
+    Returns:
+        For `get`.
+
+    Example:
+        >>> config_of(DTypePolicy("float64"))
+        'float64'
+    """
+    # A dtype is its own policy: its name is what older files hold, and what everything can read.
+    if policy.name not in _MIXED:
+        return policy.name
+    return {"module": "padless.mixed_precision", "class_name": "DTypePolicy", "config": policy.get_config()}
 
 
 def dtype_policy() -> DTypePolicy:

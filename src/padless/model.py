@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from padless import graph, outputs, saving
+from padless import graph, mixed_precision, outputs, saving
 from padless.backends.base import Array
 from padless.data import tables
 from padless.data.tables import Wanted
@@ -60,6 +60,15 @@ class Model(Trainer, Layer):
     def __init__(self, *, name: str | None = None, dtype: Any = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable, **kwargs)
         self._first_spec: Any = None  # a Spec, or a list or dict of them
+
+    def _policy_config(self) -> dict[str, Any]:
+        """The policy, which says whether `compile` scales the loss; nothing where it is the usual one."""
+        usual = self.dtype_policy.name == "float32"
+        return {} if usual else {"dtype": mixed_precision.config_of(self.dtype_policy)}
+
+    def _with_policy(self, config: dict[str, Any]) -> Self:
+        self.dtype_policy = mixed_precision.get(config.get("dtype", "float32"))
+        return self
 
     @property
     def layers(self) -> list[Layer]:
@@ -481,7 +490,7 @@ class Sequential(Model):
             A dict that JSON can hold.
         """
         first = [] if self._input is None else [saving.input_config(self._input)]
-        return {"name": self.name, "layers": first + saving.written(self)}
+        return {"name": self.name, **self._policy_config(), "layers": first + saving.written(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
@@ -493,7 +502,7 @@ class Sequential(Model):
         Returns:
             A new model.
         """
-        return cls(saving.read(config["layers"]), name=config.get("name"))
+        return cls(saving.read(config["layers"]), name=config.get("name"))._with_policy(config)
 
 
 class Functional(Model):
@@ -639,7 +648,7 @@ class Functional(Model):
         Returns:
             A dict that JSON can hold.
         """
-        return saving.graph_config(self)
+        return {**saving.graph_config(self), **self._policy_config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Functional:
@@ -651,7 +660,7 @@ class Functional(Model):
         Returns:
             A new model.
         """
-        return saving.graph_from_config(cls, config)
+        return saving.graph_from_config(cls, config)._with_policy(config)
 
 
 def _maker(symbol: Symbol) -> Layer | None:
