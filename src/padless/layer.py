@@ -16,13 +16,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import optree
 
-from padless import backends, constraints, initializers, mixed_precision, precision, regularizers
+from padless import backends, constraints, initializers, mixed_precision, precision, regularizers, remat
 from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetError, ShapeError, explain, nearest
 from padless.forms import Form, enter
 from padless.mixed_precision import HALVES
 from padless.named import snake_case
 from padless.ported import require_steps_alone
 from padless.ragged import Ragged, counted
+from padless.remat import Remat
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, has_symbol
 from padless.targets import is_nested, live_entries, live_steps
@@ -235,8 +236,11 @@ class Layer:
     _asks_training: ClassVar[bool] = False
     """Whether `call` wants to be told if it is a training step."""
     _special: bool = False
-    """Whether a call takes more than `_dispatch`: another dtype than that of the weights."""
+    """Whether a call takes more than `_dispatch`: for another dtype than that of the weights, or for `remat`."""
     _original: Layer | None = None
+    remat: Remat | None = None
+    """What the layer read of the `RematScope` around it when it was made."""
+    output_size_seen: int = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         """Note the arguments, for get_config."""
@@ -300,6 +304,9 @@ class Layer:
         self.call_dtype, self.compute_dtype = precision.call_dtype(self)
         if self.compute_dtype in HALVES and self.follows_policy:
             self._special = True
+        found = remat.for_layer(self)
+        if found is not None:
+            self.remat, self._special = found, True
         self.built = False
         self.input_shape_hint = shape
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -709,6 +716,12 @@ class Layer:
         return mode is not None and mode.training
 
     @property
+    def watched(self) -> bool:
+        """Whether somebody looks at what the layers of the present call compute."""
+        mode = _mode.get()
+        return mode is not None and mode.watch is not None
+
+    @property
     def tracing(self) -> bool:
         """Whether the present call only finds out shapes, on stand-ins."""
         mode = _mode.get()
@@ -845,8 +858,12 @@ class Layer:
         return y
 
     def _computed(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """As `_dispatch`, where weights have another dtype than computation."""
-        return precision.in_call_dtype(self, lambda layer: layer._dispatch(x, args, kwargs))
+        """As `_dispatch`, where weights have another dtype than computation, or gradients compute again."""
+
+        def compute(layer: Layer) -> Any:
+            return precision.in_call_dtype(layer, lambda copy: copy._dispatch(x, args, kwargs))
+
+        return compute(self) if self.remat is None else remat.run(self, compute)
 
     def narrowed(self, y: Any) -> Any:
         """What the layer gives of what it computed in float32 to be exact.

@@ -798,6 +798,17 @@ class Backend(ABC):
         """
         raise NotImplementedError
 
+    def remat(self, function: Callable[[], Any]) -> Any:
+        """Call a function so that what it computes on its way is not kept for gradients, but computed again.
+
+        Args:
+            function: without arguments; gives the same whenever it is called. Gradients flow to all arrays it reads.
+
+        Returns:
+            What it returns: a tree of arrays and Ragged.
+        """
+        return function()
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Make a function faster that is called again and again with arrays; the same function, where nothing helps."""
         return function
