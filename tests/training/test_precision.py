@@ -67,7 +67,9 @@ def test_a_policy_in_any_form() -> None:
 
 
 def test_what_is_no_policy() -> None:
-    with pytest.raises(ArgumentError, match=r"(?s)mixed_bfloat16 or mixed_float16.*Got: 'mixed_bfloat'.*mixed_bfloat16"):
+    with pytest.raises(
+        ArgumentError, match=r"(?s)mixed_bfloat16 or mixed_float16.*Got: 'mixed_bfloat'.*mixed_bfloat16"
+    ):
         layers.Dense(2, dtype="mixed_bfloat")
     with pytest.raises(NotThereYetError, match="quantized"):
         layers.Dense(2, dtype="int8_from_mixed_bfloat16")
@@ -340,10 +342,11 @@ def test_articles_are_learned_as_in_float32(policy: str) -> None:
                 layers.Dense(5, activation="softmax", dtype="float32"),
             ]
         )
-        model.compile(optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"])
-        losses[each] = model.fit(x, y, epochs=6, batch_size=16, verbose=0).history["loss"]
-    assert losses["float32"][-1] < 0.5 * losses["float32"][0]
-    np.testing.assert_allclose(losses[policy], losses["float32"], rtol=0.1)
+        model.compile(optimizers.Adam(0.003), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        losses[each] = model.fit(x, y, epochs=8, batch_size=16, verbose=0).history["loss"]
+    assert losses["float32"][-1] < 0.6 * losses["float32"][0]
+    # Other weights to begin with, a thousandth apart, end 5% apart.
+    np.testing.assert_allclose(losses[policy], losses["float32"], rtol=0.03)
 
 
 def test_losses_and_metrics_of_predictions_in_16_bits(trainer: str) -> None:
