@@ -238,6 +238,11 @@ class Layer:
     _special: bool = False
     """Whether a call takes more than `_dispatch`: for another dtype than that of the weights, or for `remat`."""
     _original: Layer | None = None
+    # Not made in `__init__`: CPython finds attributes faster where an object has at most 30.
+    _path: str = ""
+    _owner: str = ""
+    _follows_time: list[bool] | None = None
+    _computes_steps_alone: bool = False
     remat: Remat | None = None
     """What the layer read of the `RematScope` around it when it was made."""
     output_size_seen: int = 0
@@ -300,9 +305,8 @@ class Layer:
         self.name = name or fresh
         self.dtype_policy = mixed_precision.get(dtype)
         self.backend = backends.current()
-        self.dtype = self.dtype_policy.variable_dtype
-        self.call_dtype, self.compute_dtype = precision.call_dtype(self)
-        if self.compute_dtype in HALVES and self.follows_policy:
+        self.call_dtype, gives = precision.call_dtype(self)
+        if gives in HALVES and self.follows_policy:
             self._special = True
         found = remat.for_layer(self)
         if found is not None:
@@ -312,10 +316,6 @@ class Layer:
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = trainable
         self._weights: dict[str, Weight] = {}
-        self._path = ""
-        self._owner = ""
-        self._follows_time: list[bool] | None = None
-        self._computes_steps_alone = False
 
     # ---- what subclasses write
 
@@ -356,9 +356,19 @@ class Layer:
     # ---- weights
 
     @property
+    def dtype(self) -> str:
+        """The dtype of the weights."""
+        return self.dtype_policy.variable_dtype
+
+    @property
     def variable_dtype(self) -> str:
-        """The dtype of the weights: `dtype`, as Keras calls it as well."""
-        return self.dtype
+        """The dtype of the weights, as Keras calls it as well."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of what the layer gives."""
+        return precision.call_dtype(self)[1]
 
     @property
     def xp(self) -> Any:

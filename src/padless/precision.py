@@ -125,7 +125,7 @@ class _Copy:
             if backend.dtype_name(array) != dtype and backend.dtype_name(array) in _FLOATS:
                 state[name] = backend.cast(array, dtype)
         # All of it in one dtype: a cell that is called at each step must not go back to 16 bits.
-        state.update(inner, call_dtype=dtype, compute_dtype=dtype, _special=False, _original=layer)
+        state.update(inner, call_dtype=dtype, _special=False, _original=layer)
         self.given = state
         self.layer.__dict__.update(state)
 

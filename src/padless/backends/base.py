@@ -116,7 +116,7 @@ class Program:
         """
 
 
-SUMMING = ("segment_sum", "layer_norm", "attention", "pair_scores", "pair_shares", "pair_sums", "ctc")
+SUMMING = ("segment_sum", "attention", "pair_scores", "pair_shares", "pair_sums", "ctc")
 """Methods that add up many numbers of their first argument: of 16 bits, they compute in float32 and give 16 bits."""
 
 
@@ -125,9 +125,9 @@ def _in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def summed(self: Backend, x: Array, *args: Any, **kwargs: Any) -> Any:
-        if self.dtype_name(x) not in HALVES:
+        kind = _dtype_names.get(x.dtype) or self.dtype_name(x)
+        if kind not in HALVES:
             return method(self, x, *args, **kwargs)
-        kind = self.dtype_name(x)
         wide = [self.wide(one) if self.is_array(one) else one for one in args]
         named = {name: self.wide(one) if self.is_array(one) else one for name, one in kwargs.items()}
         return self.cast(method(self, self.wide(x), *wide, **named), kind)
@@ -455,6 +455,10 @@ class Backend(ABC):
         Returns:
             (..., D).
         """
+        kind = self.dtype_name(x)
+        if kind in HALVES:
+            given = [None if one is None else self.wide(one) for one in (gamma, beta)]
+            return self.cast(self.layer_norm(self.wide(x), *given, epsilon, axes), kind)
         centred = x - self.xp.mean(x, axis=axes, keepdims=True)
         y = centred / self.xp.sqrt(self.xp.mean(centred * centred, axis=axes, keepdims=True) + epsilon)
         y = y if gamma is None else y * gamma
