@@ -73,9 +73,9 @@ _LAZY = {
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "callbacks", "chains", "config", "constraints", "data", "datasets", "decoding", "initializers", "layers",
-    "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing",
-    "text", "utils",
+    "activations", "callbacks", "chains", "config", "constraints", "data", "datasets", "decoding", "initializers",
+    "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "regularizers",
+    "schedules", "testing", "text", "utils",
 )  # fmt: skip
 
 

@@ -457,8 +457,8 @@ class Backend(ABC):
         """
         kind = self.dtype_name(x)
         if kind in HALVES:
-            given = [None if one is None else self.wide(one) for one in (gamma, beta)]
-            return self.cast(self.layer_norm(self.wide(x), *given, epsilon, axes), kind)
+            scale, shift = (None if one is None else self.wide(one) for one in (gamma, beta))
+            return self.cast(self.layer_norm(self.wide(x), scale, shift, epsilon, axes), kind)
         centred = x - self.xp.mean(x, axis=axes, keepdims=True)
         y = centred / self.xp.sqrt(self.xp.mean(centred * centred, axis=axes, keepdims=True) + epsilon)
         y = y if gamma is None else y * gamma
