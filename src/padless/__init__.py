@@ -45,16 +45,20 @@ if TYPE_CHECKING:
     from padless import models as models
     from padless import ops as ops
     from padless import optimizers as optimizers
+    from padless import pictures as pictures
     from padless import preprocessing as preprocessing
     from padless import regularizers as regularizers
     from padless import schedules as schedules
     from padless import testing as testing
     from padless import utils as utils
+    from padless import wrappers as wrappers
     from padless.graph import Input as Input
     from padless.layer import Layer as Layer
     from padless.mixed_precision import DTypePolicy as DTypePolicy
     from padless.model import Model as Model
     from padless.model import Sequential as Sequential
+    from padless.pictures import model_to_mermaid as model_to_mermaid
+    from padless.pictures import plot_model as plot_model
     from padless.remat import RematScope as RematScope
     from padless.saving import load_model as load_model
     from padless.saving import register as register
@@ -70,12 +74,14 @@ _LAZY = {
     "RematScope": "padless.remat",
     "Sequential": "padless.model",
     "load_model": "padless.saving",
+    "model_to_mermaid": "padless.pictures",
+    "plot_model": "padless.pictures",
     "register": "padless.saving",
 }
 _MODULES = (
     "activations", "callbacks", "chains", "config", "constraints", "data", "datasets", "decoding", "initializers",
-    "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "regularizers",
-    "schedules", "testing", "text", "utils",
+    "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "pictures", "preprocessing",
+    "regularizers", "schedules", "testing", "text", "utils", "wrappers",
 )  # fmt: skip
 
 

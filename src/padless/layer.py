@@ -70,6 +70,21 @@ def unique_name(base: str) -> str:
     return base if _names[base] == 1 else f"{base}_{_names[base] - 1}"
 
 
+@contextlib.contextmanager
+def keeping_names() -> Iterator[None]:
+    """Within this context new layers take no names: those made afterwards have the names they would have had.
+
+    Yields:
+        Nothing.
+    """
+    before = _names.copy()
+    try:
+        yield
+    finally:
+        _names.clear()
+        _names.update(before)
+
+
 _SEVERAL = (list, tuple)
 
 

@@ -966,7 +966,7 @@ class Backend(ABC):
         Args:
             optimizer: holds the rule and its constants.
             weights: arrays by path.
-            gradients: arrays by path, already clipped.
+            gradients: by path, already clipped; of a table perhaps of some rows.
             slots: what the rule remembers: {slot name: {path: array}}.
             learning_rate: of this step.
             iteration: 0 for the first step.
@@ -995,6 +995,17 @@ class Backend(ABC):
         """
         # Not weight * (1 - share): in float32 that loses most digits of the share.
         return {path: weight - weight * share for path, weight in weights.items()}
+
+    def added_up(self, gradient: RowGradient) -> RowGradient:
+        """Say of each row of a gradient once what it says of it.
+
+        Args:
+            gradient: what `value_and_grad` gave.
+
+        Returns:
+            The same gradient, its rows in order.
+        """
+        raise NotImplementedError
 
     def update_rows(
         self,
@@ -1035,7 +1046,7 @@ class RowGradient(NamedTuple):
     """The gradient of a table of which some rows were looked up; zero for the others.
 
     Attributes:
-        rows: (n,) numbers of the rows, each once.
+        rows: (n,) numbers of the rows; what is said of a row more than once adds up.
         values: (n, ...) their gradients.
     """
 

@@ -440,11 +440,13 @@ class _Projection(Layer):
         Returns:
             (N, ..., *outer).
         """
-        (columns, made), before, xp = self._sizes, x.shape[: x.ndim - len(self.inner)], self.xp
-        flat = x if x.ndim == 2 and len(before) == 1 else xp.reshape(x, (math.prod(before), columns))
-        bias = self.bias if self.bias is None or self.bias.ndim == 1 else xp.reshape(self.bias, (made,))
-        y = self.backend.dense(flat, xp.reshape(self.kernel, (columns, made)), bias)
-        return self.xp.reshape(y, (*before, *self.outer))
+        (columns, made), before, reshape = self._sizes, x.shape[: x.ndim - len(self.inner)], self.xp.reshape
+        flat = x if len(before) == 1 and x.ndim == 2 else reshape(x, (math.prod(before), columns))
+        bias, kernel = self.bias, self.kernel
+        if bias is not None and len(self.outer) > 1:
+            bias = reshape(bias, (made,))
+        y = self.backend.dense(flat, kernel if kernel.ndim == 2 else reshape(kernel, (columns, made)), bias)
+        return y if len(before) == len(self.outer) == 1 else reshape(y, (*before, *self.outer))
 
     def project(self, like: Ragged, x: Array, activation: Callable[[Array], Array] | None = None) -> Array:
         """Project the steps of rows, and count what comes of it.

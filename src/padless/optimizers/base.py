@@ -352,7 +352,7 @@ class Optimizer(Configured):
         iteration: int,
     ) -> tuple[dict[str, Array], dict[str, Slots]]:
         """The step of the formula alone."""
-        clipped = self._clipped(backend.xp, gradients)
+        clipped = self._clipped(backend, gradients)
         lazy = self.lazily().intersection(weights)
         if not lazy:
             decayed = self.decay(backend, weights, learning_rate)
@@ -379,9 +379,11 @@ class Optimizer(Configured):
         """Paths of the tables of which a step changes only the rows that it looked up."""
         return self.tables if self.lazy_embeddings else frozenset()
 
-    def _clipped(self, xp: Any, gradients: dict[str, Any]) -> dict[str, Any]:
+    def _clipped(self, backend: Backend, gradients: dict[str, Any]) -> dict[str, Any]:
         """As `clip`; of gradients of some rows, these: zeros change no norm."""
-        return _by_values(lambda values: self.clip(xp, values), gradients)
+        if self.clipnorm or self.clipvalue or self.global_clipnorm:
+            gradients = {p: backend.added_up(g) if isinstance(g, RowGradient) else g for p, g in gradients.items()}
+        return _by_values(lambda values: self.clip(backend.xp, values), gradients)
 
     # ---- a scaled loss
 

@@ -269,7 +269,7 @@ class TorchBackend(Backend):
             loss, extra = function(leaves)
         if loss.requires_grad:
             found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-            gradients = {path: _by_rows(by) for path, by in zip(leaves, found, strict=True)}
+            gradients = {path: embedding.by_rows(by) for path, by in zip(leaves, found, strict=True)}
         else:
             gradients = {path: torch.zeros_like(weight) for path, weight in weights.items()}
         # What else came back is for metrics and the user: it must not keep the graph of the step alive.
@@ -315,9 +315,18 @@ class TorchBackend(Backend):
         iteration: int,
     ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
         with torch.no_grad():
-            if updates.in_place(optimizer, weights, gradients, slots, learning_rate, iteration):
+            number = learning_rate, iteration
+            tables = embedding.in_place(optimizer, weights, gradients, slots, *number)
+            others = {path: weight for path, weight in weights.items() if path not in tables}
+            whole = {path: embedding.whole(gradients[path], weight) for path, weight in others.items()}
+            if updates.in_place(optimizer, others, whole, slots, *number):
                 return weights, slots
-            return super().update(optimizer, weights, gradients, slots, learning_rate, iteration)
+            made, after = super().update(optimizer, others, whole, slots, *number)
+            return {**weights, **made}, {name: {**slots[name], **after[name]} for name in slots}
+
+    def added_up(self, gradient: RowGradient) -> RowGradient:
+        with torch.no_grad():
+            return embedding.added_up(gradient)
 
     def decay(self, weights: dict[str, Array], share: float) -> dict[str, Array]:
         with torch.no_grad():
@@ -337,7 +346,7 @@ class TorchBackend(Backend):
         with torch.no_grad():
             if not isinstance(gradient, RowGradient):
                 return super().update_rows(optimizer, weight, gradient, slots, learning_rate, iteration, decay)
-            rows, values = gradient
+            rows, values = embedding.added_up(gradient)
             # A quarter of the time of `any`; a NaN stays one, and so its row is touched.
             touched = values.flatten(1).abs().amax(1) != 0
             if not bool(touched.all()):
@@ -352,14 +361,6 @@ class TorchBackend(Backend):
             for name, slot in slots.items():
                 slot.index_copy_(0, rows, after[name][""])
             return weight, slots
-
-
-def _by_rows(gradient: torch.Tensor) -> torch.Tensor | RowGradient:
-    """What autograd gives for a table that was looked up by rows."""
-    if gradient.layout != torch.sparse_coo:
-        return gradient
-    whole = gradient.coalesce()
-    return RowGradient(whole.indices()[0], whole.values())
 
 
 def _detached(x: Any) -> Any:
