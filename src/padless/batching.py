@@ -19,6 +19,7 @@ from padless.data.plan import EpochPlan, Planner
 from padless.errors import ArgumentError, DataError, DTypeError, PadlessError, explain
 from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
+from padless.mixed_precision import floatx
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 
@@ -273,7 +274,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
             )
         )
     host = backends.of(data).to_host(data)
-    if host.dtype == np.float64:
+    if host.dtype == np.float64 and floatx() != "float64":
         host = host.astype(np.float32)
     if mask_maker is not None and host.ndim > 1:
         padded = PaddedColumn(host, mask_maker)

@@ -20,6 +20,12 @@ from padless.backends.base import Array, logsumexp
 from padless.ragged import Ragged
 
 
+def _wide(x: Ragged) -> tuple[Ragged, Any]:
+    """Potentials in a precision that long rows can be added up in, and their backend."""
+    owner = backends.of(x.values)
+    return x.with_values(owner.wide(x.values)), owner
+
+
 def _forward(x: Ragged, reduce: Any) -> tuple[Array, Array]:
     """(N, K) what all paths to each tag of each step add up to, and (B, K) the same at the end of each row."""
     owner = backends.of(x.values)
@@ -54,7 +60,8 @@ def log_partition(x: Ragged) -> Array:
         >>> log_partition(Ragged.from_list([np.zeros((2, 3, 3))])).round(4).tolist()  # 9 paths
         [2.1972]
     """
-    return logsumexp(backends.of(x.values), _forward(x, logsumexp)[1], axis=1)
+    x, owner = _wide(x)
+    return logsumexp(owner, _forward(x, logsumexp)[1], axis=1)
 
 
 def path_score(x: Ragged, tags: Array) -> Array:
@@ -73,7 +80,7 @@ def path_score(x: Ragged, tags: Array) -> Array:
         >>> path_score(x, np.array([1, 0])).tolist()  # 2 for tag 1, 7 for tag 0 after it
         [9.0]
     """
-    owner = backends.of(x.values)
+    x, owner = _wide(x)
     xp, count = owner.xp, x.values.shape[-1]
     tags = owner.cast(tags, "int64")
     # The step before the first one of a row belongs to another row: any tag will do.
@@ -99,7 +106,7 @@ def viterbi(x: Ragged) -> Ragged:
 
     Source: Viterbi 1967.
     """
-    owner = backends.of(x.values)
+    x, owner = _wide(x)
     xp, count = owner.xp, x.values.shape[-1]
     best, _ = _forward(x, _largest)
     both = xp.concat([best, xp.reshape(x.values, (-1, count * count))], axis=1)
@@ -133,7 +140,7 @@ def marginals(x: Ragged) -> Ragged:
         >>> marginals(Ragged.from_list([np.zeros((2, 4, 4))])).to_list()[0][1]
         [0.25, 0.25, 0.25, 0.25]
     """
-    owner = backends.of(x.values)
+    x, owner = _wide(x)
     xp, count = owner.xp, x.values.shape[-1]
     before, _ = _forward(x, logsumexp)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from padless import graph, outputs, saving
+from padless import graph, mixed_precision, outputs, saving
 from padless.backends.base import Array
 from padless.data import tables
 from padless.data.tables import Wanted
@@ -15,6 +15,7 @@ from padless.errors import ArgumentError, BackendError, DTypeError, NotBuiltErro
 from padless.forms import Form, enter
 from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model
+from padless.mixed_precision import floatx
 from padless.ragged import Ragged, require_same_rows
 from padless.spec import Spec, Symbol
 from padless.training import Trainer
@@ -46,6 +47,7 @@ class Model(Trainer, Layer):
     """
 
     reads_nested = True
+    follows_policy = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Model:
         """Make a functional model of `Model(inputs, outputs)`."""
@@ -55,11 +57,18 @@ class Model(Trainer, Layer):
         assert isinstance(made, Model)
         return made
 
-    def __init__(
-        self, *, name: str | None = None, dtype: str = "float32", trainable: bool = True, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, name: str | None = None, dtype: Any = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable, **kwargs)
         self._first_spec: Any = None  # a Spec, or a list or dict of them
+
+    def _policy_config(self) -> dict[str, Any]:
+        """The policy, which says whether `compile` scales the loss; nothing where it is the usual one."""
+        usual = self.dtype_policy.name == "float32"
+        return {} if usual else {"dtype": mixed_precision.config_of(self.dtype_policy)}
+
+    def _with_policy(self, config: dict[str, Any]) -> Self:
+        self.dtype_policy = mixed_precision.get(config.get("dtype", "float32"))
+        return self
 
     @property
     def layers(self) -> list[Layer]:
@@ -211,7 +220,7 @@ class Model(Trainer, Layer):
             spec: an input shape such as (None, None, 16) traces the model and so builds all layers.
         """
         if not inside_model():
-            self.trace(graph.standin(tuple(spec[1:]), "float32"))
+            self.trace(graph.standin(tuple(spec[1:]), floatx()))
 
     def trace(self, value: Any, watch: Callable[[Layer, Any, Any], None] | None = None) -> Any:
         """Call the model on a stand-in, without gradients.
@@ -595,7 +604,7 @@ class Sequential(Model):
             A dict that JSON can hold.
         """
         first = [] if self._input is None else [saving.input_config(self._input)]
-        return {"name": self.name, "layers": first + saving.written(self)}
+        return {"name": self.name, **self._policy_config(), "layers": first + saving.written(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
@@ -607,7 +616,7 @@ class Sequential(Model):
         Returns:
             A new model.
         """
-        return cls(saving.read(config["layers"]), name=config.get("name"))
+        return cls(saving.read(config["layers"]), name=config.get("name"))._with_policy(config)
 
 
 class Functional(Model):
@@ -753,7 +762,7 @@ class Functional(Model):
         Returns:
             A dict that JSON can hold.
         """
-        return saving.graph_config(self)
+        return {**saving.graph_config(self), **self._policy_config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Functional:
@@ -765,7 +774,7 @@ class Functional(Model):
         Returns:
             A new model.
         """
-        return saving.graph_from_config(cls, config)
+        return saving.graph_from_config(cls, config)._with_policy(config)
 
 
 def _maker(symbol: Symbol) -> Layer | None:

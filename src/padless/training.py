@@ -114,7 +114,8 @@ class Trainer(Layer):
             run_eagerly: whether steps run without being compiled; changes nothing on torch.
             steps_per_execution: accepted; changes nothing.
             jit_compile: accepted; changes nothing on torch.
-            auto_scale_loss: accepted; changes nothing.
+            auto_scale_loss: whether the optimizer of a model whose policy is "mixed_float16" is put into a
+                `LossScaleOptimizer`.
 
         Raises:
             ArgumentError: for a name that is not known (it suggests the nearest), or what does not fit the outputs.
@@ -124,6 +125,9 @@ class Trainer(Layer):
         heads = Heads(loss, loss_weights, metrics, weighted_metrics, self.output_names or self._heads.names)
         self.run_eagerly = run_eagerly
         self.optimizer = optimizers.get(optimizer, self.backend)
+        scales = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
+        if scales and not isinstance(self.optimizer, optimizers.LossScaleOptimizer):
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         self._heads = heads
         self.loss = heads.loss
         self._totals = {}
@@ -137,6 +141,8 @@ class Trainer(Layer):
             if isinstance(weighted_metrics, dict)
             else list(weighted_metrics or ()),
         }
+        if not auto_scale_loss:
+            self.compile_arguments["auto_scale_loss"] = False
 
     @property
     def output_names(self) -> list[str] | None:
@@ -303,7 +309,7 @@ class Trainer(Layer):
         settings = {name: number for name, number in numbers.items() if name not in ("seed", "batch")}
         with _random.drawing(numbers["seed"], numbers["batch"]):
             gradients_of = self._gradients_by_part if optimizer.gathers else self._gradients
-            value, (found, made, states), gradients = gradients_of(loss_of, arrays["weights"])
+            value, (found, made, states), gradients = gradients_of(loss_of, arrays["weights"], arrays["slots"])
         xp = backend.xp
         found["fine"] = fine = xp.all(xp.isfinite(value))
         if "sound" in found:
@@ -315,27 +321,29 @@ class Trainer(Layer):
 
         def updated() -> dict[str, Any]:
             with backend.no_gradient():
-                weights, slots = use(start, arrays["slots"], gradients, settings)
+                weights, slots = optimizer.taken(
+                    backend, start, arrays["slots"], gradients, lambda slots, found: use(start, slots, found, settings)
+                )
                 return {"weights": weights, "fixed": states, "slots": slots}
 
         return backend.when(fine, updated, old), found, made
 
     def _gradients(
-        self, loss_of: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+        self, loss_of: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array], slots: Any
     ) -> tuple[Array, Any, Any]:
-        """Loss, what came with it, and gradients."""
-        optimizer = self.optimizer
+        """Loss, what came with it, and gradients of the loss as the optimizer scales it."""
+        optimizer, constant = self.optimizer, self.backend.stop_gradient
         assert optimizer is not None
 
         def scaled(weights: dict[str, Array]) -> tuple[Array, Any]:
             value, extra = loss_of(weights)
-            return optimizer.scaled(value), extra
+            return optimizer.scaled(value, slots), (constant(value), extra)
 
-        (value, extra), gradients = self.backend.value_and_grad(scaled, weights, optimizer.tables)
+        (_, (value, extra)), gradients = self.backend.value_and_grad(scaled, weights, optimizer.tables)
         return value, extra, gradients
 
     def _gradients_by_part(
-        self, loss_of: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array]
+        self, loss_of: Callable[[dict[str, Array]], tuple[Array, Any]], weights: dict[str, Array], slots: Any
     ) -> tuple[Array, Any, Any]:
         """Loss, what came with it, and for each output the gradients of its sum of weight x loss, and the weights."""
         optimizer, constant = self.optimizer, self.backend.stop_gradient
@@ -348,7 +356,7 @@ class Trainer(Layer):
             # What is no output's goes with the first.
             first = next(iter(counts))
             shares[first] = value - sum(share for name, share in shares.items() if name != first)
-            made = {name: optimizer.scaled(shares[name] * count) for name, count in counts.items()}
+            made = {name: optimizer.scaled(shares[name] * count, slots) for name, count in counts.items()}
             return made, (constant(value), counts, extra)
 
         (_, (value, counts, extra)), gradients = self.backend.value_and_grads(sums, weights)
@@ -1224,7 +1232,9 @@ def _settings_of(trainer: Trainer) -> tuple[Any, ...]:
     """What a compiled step takes for fixed: loss, optimizer, and the plain attributes of these and of all layers."""
     inner = [layer for _, layer in trainer.inner_layers()]
     heads = trainer._heads.heads
-    things = (*(head.loss for head in heads), trainer.optimizer, trainer, *inner)
+    optimizer = trainer.optimizer
+    wrapped = getattr(optimizer, "inner_optimizer", None)
+    things = (*(head.loss for head in heads), optimizer, wrapped, trainer, *inner)
     return (
         trainer._heads.measured,
         tuple(head.weight for head in heads),

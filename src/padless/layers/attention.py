@@ -229,6 +229,8 @@ class Attention(AcrossRows):
     Source: Luong and others 2015, Effective approaches to attention-based neural machine translation.
     """
 
+    sums = True
+
     def __init__(
         self,
         use_scale: bool = False,
@@ -466,6 +468,8 @@ class _Projection(Layer):
 class _HeadedAttention(AcrossRows):
     """What MultiHeadAttention and GroupedQueryAttention share: H heads of queries, G heads of keys and values."""
 
+    reads_weights_of = ("query", "key", "value", "gate", "attention_output")
+
     _heads: int
     _groups: int
     _widths: tuple[int, int]
@@ -529,7 +533,7 @@ class _HeadedAttention(AcrossRows):
             outer,
             self._options,
             name=name,
-            dtype=self.dtype,
+            dtype=self.dtype_policy,
             trainable=self.trainable,
             activity_regularizer=self._activity,
         )

@@ -67,6 +67,7 @@ class CRF(Layer):
 
     view = "ragged"
     reads = "floats"
+    sums = True
 
     def __init__(
         self,

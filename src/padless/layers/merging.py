@@ -324,6 +324,7 @@ class Dot(Layer):
     view = "ragged"
     merges = True
     reads = "floats"
+    sums = True
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -6,6 +6,8 @@ therefore copies, so that neither ever changes under its owner's hands.
 
 from __future__ import annotations
 
+import contextvars
+import itertools
 import types
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
@@ -16,6 +18,7 @@ import numpy as np
 import optree
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from padless.backends.base import Array, Backend, Cell, RowGradient, Step
 from padless.backends.torch import (
@@ -373,6 +376,15 @@ class TorchBackend(Backend):
             made[name] = dict(zip(weights, found, strict=True))
         values = {name: loss.detach() for name, loss in losses.items()}
         return (values, optree.tree_map(_detached, extra, namespace="padless")), made
+
+    def remat(self, function: Callable[[], Any]) -> Any:
+        context, times = contextvars.copy_context(), itertools.count()
+
+        def run() -> Any:
+            # Backward passes run outside of all contexts, some of them on a thread of their own.
+            return context.copy().run(function) if next(times) else function()
+
+        return checkpoint(run, use_reentrant=False)
 
     def making(self, make: Any) -> Optimizer:
         from padless.backends.torch.optim import TorchOptimizer
