@@ -318,14 +318,9 @@ class Layer:
             )
         fresh = unique_name(snake_case(type(self).__name__))
         self.name = name or fresh
-        self.dtype_policy = mixed_precision.get(dtype)
         self.backend = backends.current()
-        self.call_dtype, gives = precision.call_dtype(self)
-        if gives in HALVES and self.follows_policy:
-            self._special = True
-        found = remat.for_layer(self)
-        if found is not None:
-            self.remat, self._special = found, True
+        self.remat = remat.for_layer(self)
+        self.take_policy(mixed_precision.get(dtype))
         self.built = False
         self.input_shape_hint = shape
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -374,6 +369,16 @@ class Layer:
     def dtype(self) -> str:
         """The dtype of the weights."""
         return self.dtype_policy.variable_dtype
+
+    def take_policy(self, policy: mixed_precision.DTypePolicy) -> None:
+        """Compute by another policy from now on. The weights that are there stay what they are.
+
+        Args:
+            policy: the policy.
+        """
+        self.dtype_policy = policy
+        self.call_dtype, gives = precision.call_dtype(self)
+        self._special = self.remat is not None or (gives in HALVES and self.follows_policy)
 
     @property
     def variable_dtype(self) -> str:

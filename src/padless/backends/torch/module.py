@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from padless import random
+from padless import mixed_precision, random
 from padless.errors import ArgumentError, BackendError, explain
 from padless.layer import Layer, calling, substituted
 from padless.model import Model
@@ -80,7 +80,8 @@ class TorchModule(nn.Module):
             kinds |= {layer._weights[name].dtype} if array.is_floating_point() else set()
         if len(kinds) == 1:
             for layer in layers:
-                layer.dtype = next(iter(kinds))
+                if layer.dtype not in kinds:
+                    layer.take_policy(mixed_precision.get(next(iter(kinds))))
         self._share()
         return self
 
