@@ -523,7 +523,7 @@ class Functional(Model):
         self._output_tree = outputs
         self._nodes = graph.nodes_between(self.inputs, self.outputs)
         self._done = graph.last_reads(self._nodes, self.outputs)
-        self._layers: list[Layer] = list(dict.fromkeys(node.layer for node in self._nodes))
+        self._layers: list[Layer] = graph.layers_in(self._nodes, self.outputs)
         self.built = True
         self.claim_layers()
 
@@ -539,7 +539,7 @@ class Functional(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, in running order."""
+        """The layers, those farthest from the outputs first, as in Keras."""
         return self._layers
 
     def children(self) -> Iterator[tuple[str, Layer]]:

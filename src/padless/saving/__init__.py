@@ -1,5 +1,7 @@
 """Configs and files of models."""
 
+from padless.saving.archive import read_archive as read_archive
+from padless.saving.archive import write_archive as write_archive
 from padless.saving.configs import deserialize as deserialize
 from padless.saving.configs import graph_config as graph_config
 from padless.saving.configs import graph_from_config as graph_from_config

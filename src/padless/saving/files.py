@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from padless.errors import DataError, NotThereYetError, explain
+from padless.saving.atomic import replacing
 from padless.saving.configs import deserialize, known_besides, serialize
 
 if TYPE_CHECKING:
@@ -23,20 +22,10 @@ def write(path: Any, arrays: dict[str, np.ndarray[Any, Any]], metadata: dict[str
     """Write a safetensors file whole or not at all."""
     from safetensors.numpy import save
 
-    target = Path(path)
     # safetensors writes arrays in memory order whatever their strides say, so they must be contiguous.
     data = save({key: np.asarray(array, order="C") for key, array in arrays.items()}, metadata)
-    handle, temporary = tempfile.mkstemp(dir=target.parent or Path("."), prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        file.write(data)
 
 
 def read_arrays(path: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
