@@ -750,7 +750,8 @@ class Trainer(Layer):
         self.epoch_plan = None
         batches = source.epoch(order_of(place["seed"], place["epoch"]) if shuffle else None)
         for _ in range(place["batch"]):
-            next(batches, None)
+            if next(batches, None) is None:
+                break
         return batches
 
     def _epoch(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -53,17 +53,18 @@ class Place(NamedTuple):
     slots: list[Slot]
 
 
-def places(model: Layer) -> list[Place]:
+def places(model: Layer, without: Sequence[Layer] = ()) -> list[Place]:
     """All objects in a model, each once, in the order in which Keras comes to them.
 
     Args:
         model: a layer or model, built.
+        without: layers that are left out, with what is in them.
 
     Returns:
         Their places.
     """
     found: list[Place] = []
-    seen: set[int] = set()
+    seen = {id(layer) for layer in without}
 
     def visit(path: str, value: Any) -> None:
         if isinstance(value, Layer):
@@ -129,9 +130,6 @@ def weights_bytes(model: Model) -> bytes:
 
     Returns:
         The bytes.
-
-    Raises:
-        BackendError: when h5py is not installed.
     """
     return write_hdf5([*weight_groups(model), *_optimizer_groups(model)])
 
@@ -183,7 +181,13 @@ def load_weights_bytes(model: Model, data: bytes, where: str = "weights") -> Non
     load_groups(model, read_hdf5(data, where), where)
 
 
-def load_groups(model: Model, groups: dict[str, list[NDArray]], where: str, skip_mismatch: bool = False) -> None:
+def load_groups(
+    model: Model,
+    groups: dict[str, list[NDArray]],
+    where: str,
+    skip_mismatch: bool = False,
+    objects_to_skip: Sequence[Layer] = (),
+) -> None:
     """Set the weights of a model, and what its optimizer remembers.
 
     Args:
@@ -191,14 +195,15 @@ def load_groups(model: Model, groups: dict[str, list[NDArray]], where: str, skip
         groups: arrays by path, as `read_hdf5` gives them.
         where: the file, for errors.
         skip_mismatch: leave the layers alone whose arrays do not fit, with a warning.
+        objects_to_skip: layers to leave alone.
 
     Raises:
         ShapeError: when the arrays are not those of the model; nothing is changed then.
     """
-    found = places(model)
+    found = places(model, objects_to_skip)
     groups = {_as_today(path): arrays for path, arrays in groups.items()}
     problems = {place.path: text for place in found if (text := _misfit(place, groups.get(place.path, [])))}
-    known = {place.path for place in found}
+    known = {place.path for place in places(model)}
     for path, arrays in groups.items():
         if arrays and path not in known and "optimizer" not in path.split("/"):
             problems[path] = f"{path}: {_shapes(arrays)}, of which the model has none"
@@ -216,6 +221,19 @@ def load_groups(model: Model, groups: dict[str, list[NDArray]], where: str, skip
     for layer, name, array in made:
         layer.__dict__[name] = array
     restore()
+
+
+def has_begun(model: Model) -> bool:
+    """Whether a model has an optimizer that took a step, or remembers something.
+
+    Args:
+        model: any.
+
+    Returns:
+        False for one that is not compiled.
+    """
+    optimizer = model.optimizer
+    return optimizer is not None and bool(optimizer.batches or any(optimizer.slots.values()))
 
 
 def _as_today(path: str) -> str:
