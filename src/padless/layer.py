@@ -494,9 +494,8 @@ class Layer:
             if type(value) in _PLAIN:
                 continue  # most are; a model is walked several times in each step
             if isinstance(value, Layer):
-                if name[0] != "_":
-                    yield name, value
-            elif isinstance(value, _HOLDERS) and value and (name[0] != "_" or name == "_layers"):
+                yield name, value
+            elif isinstance(value, _HOLDERS) and value and name not in _NO_LAYERS:
                 yield from _layers_in(name, value)
 
     def inner_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -1270,6 +1269,10 @@ def _padded_again(y: Any) -> Any:
 
 _HOLDERS = (list, tuple, dict)
 _PLAIN = frozenset({type(None), bool, int, float, str})
+
+
+_NO_LAYERS = frozenset({"_arguments", "_weights", "_follows_time", "_programs", "_totals"})
+"""Attributes of padless that hold none, or others' layers: arguments are noted as they came."""
 
 
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:

@@ -130,22 +130,23 @@ def subclassed(k: Any) -> Any:
         def __init__(self, units: int) -> None:
             super().__init__()
             self.inner = [k.layers.Dense(units), k.layers.Dense(units)]
-            self.norm = k.layers.LayerNormalization()
+            self._norm = k.layers.LayerNormalization()
 
         def build(self, shape: Any) -> None:
             if k is not padless:
                 self.inner[0].build(tuple(shape))
                 self.inner[1].build((*tuple(shape)[:-1], self.inner[0].units))
-                self.norm.build((*tuple(shape)[:-1], self.inner[0].units))
+                self._norm.build((*tuple(shape)[:-1], self.inner[0].units))
 
         def call(self, x: Any) -> Any:
             for layer in self.inner:
                 x = layer(x)
-            return self.norm(x)
+            return self._norm(x)
 
     class Mine(k.Model):
         def __init__(self) -> None:
             super().__init__()
+            self._first = k.layers.Dense(4)
             self.output_layer = k.layers.Dense(2)
             self.blocks = [Block(4), Block(4)]
             self.zoo = {"b": k.layers.Dense(3), "a": k.layers.Dense(4)}
@@ -154,7 +155,7 @@ def subclassed(k: Any) -> Any:
             self.model = k.Sequential([k.layers.Dense(4)])
 
         def call(self, x: Any) -> Any:
-            x = self.dense(x)
+            x = self.dense(self._first(x))
             for block in self.blocks:
                 x = block(x)
             for (layer,) in self.pairs:

@@ -95,17 +95,12 @@ def _attributes(layer: Layer) -> list[tuple[str, Any]]:
     if isinstance(layer, Functional | Sequential):
         return [("layers", layer.layers)]
     renamed = next((_ATTRIBUTES[kind.__name__] for kind in type(layer).__mro__ if kind.__name__ in _ATTRIBUTES), {})
-    found = {name: value for name, value in layer.__dict__.items() if name[0] != "_" and _holds_layers(value)}
+    inside = dict.fromkeys(path.partition("/")[0] for path, _ in layer.children())
+    found = {name: layer.__dict__[name] for name in inside}
     named = {renamed.get(name, name): value for name, value in found.items()}
     if isinstance(layer, Model):
         named["layers"] = layer.layers  # all of them once more; those that came under another name are left out
     return sorted(named.items(), key=lambda item: f"~{item[0]}" if item[0][0] == "_" else item[0])
-
-
-def _holds_layers(value: Any) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    return isinstance(value, Layer) or (isinstance(value, list | tuple) and any(map(_holds_layers, value)))
 
 
 def _named(container: Any) -> Iterator[tuple[str, Any]]:
