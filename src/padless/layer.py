@@ -508,6 +508,23 @@ class Layer:
         """Paths of weights of attributes that come before the layer's own, as Keras orders them."""
         return []
 
+    def learned_arrays(self) -> list[np.ndarray[Any, Any]]:
+        """What `adapt` found out that Keras keeps among the weights; here it belongs to the config."""
+        return []
+
+    def learn_arrays(self, arrays: list[np.ndarray[Any, Any]]) -> None:
+        """Take what `learned_arrays` gave.
+
+        Args:
+            arrays: from a file of weights.
+
+        Raises:
+            ShapeError: when the layer learns nothing of the kind.
+        """
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        fix = "the same layers as in the model that was saved"
+        raise ShapeError(explain(self.place, expected="no weights", got=shapes, fix=fix))
+
     def weight_slots(self) -> dict[str, tuple[Layer, str]]:
         """Where every array of this layer and of the layers in it lives, by path; shared layers once."""
         slots: dict[str, tuple[Layer, str]] = {}
