@@ -50,7 +50,7 @@ class _Writer:
     def __init__(self, texts: dict[str, dict[str, str]]) -> None:
         self.texts = texts
         self.data = bytearray(96)
-        self.strings: dict[str, tuple[int, int]] = {}
+        self.strings: dict[str, tuple[int, int]] = {"": (0, 0)}
 
     def file(self, tree: Tree) -> bytearray:
         self._keep_strings({"bfloat16", *(text for one in self.texts.values() for text in one.values())})
@@ -151,8 +151,8 @@ class _Writer:
             objects.clear()
 
         size = 0
-        for text in sorted(texts):
-            data = text.encode() or b"\0"
+        for text in sorted(set(texts) - {""}):
+            data = text.encode()
             if objects and size + 32 + len(data) > _HEAP_SIZE - 64:
                 close()
                 size = 0
