@@ -14,6 +14,7 @@ import pytest
 import padless
 from padless import Input, Model, Sequential, layers
 from padless.errors import ArgumentError, DataError, NotThereYetError, ShapeError
+from padless.saving.keras_layout import places
 from tests.cases import CASES, Case
 from tests.saving.keras_twins import called, inputs, known, twin
 from tests.tolerances import TRAINING, VALUES
@@ -83,6 +84,22 @@ def test_every_layer_goes_both_ways(case: Case, tmp_path: Path) -> None:
     theirs.save_weights(path)
     ours.load_weights(path)
     same(ours.get_weights(), wanted)
+
+
+def test_blocks_are_where_keras_hub_has_them() -> None:
+    """Paths as in KerasHub 0.2x, whose attributes are private."""
+    encoder, decoder = layers.TransformerEncoder(5, 2), layers.TransformerDecoder(5, 2)
+    x = np.ones((2, 3, 4), np.float32)
+    encoder(x)
+    decoder([x, x])
+    inner = [f"{part}_dense" for part in ("key", "output", "query", "value")]
+    attention = [f"_self_attention_layer/{name}" for name in inner]
+    feedforward = ["_feedforward_intermediate_dense", "_feedforward_layer_norm", "_feedforward_output_dense"]
+    wanted = [*feedforward, *attention, "_self_attention_layer_norm"]
+    assert [place.path for place in places(encoder) if place.slots] == wanted
+    cross = [f"_cross_attention_layer/{name}" for name in inner]
+    wanted = [*cross, "_cross_attention_layer_norm", *feedforward, *attention, "_self_attention_layer_norm"]
+    assert [place.path for place in places(decoder) if place.slots] == wanted
 
 
 # ---- whole models

@@ -33,11 +33,18 @@ Slot = tuple[Layer, str]
 """Where an array lives: its layer, and the name of the attribute."""
 
 _ATTENTION = {"query": "query_dense", "key": "key_dense", "value": "value_dense", "attention_output": "output_dense"}
+_BLOCK = (
+    "self_attention_layer", "self_attention_layer_norm", "cross_attention_layer_norm", "feedforward_layer_norm",
+    "feedforward_intermediate_dense", "feedforward_output_dense",
+)  # fmt: skip
 _ATTRIBUTES = {
     "MultiHeadAttention": {**_ATTENTION, "gate": "_gate_dense"},
     "GroupedQueryAttention": {own: f"_{theirs}" for own, theirs in _ATTENTION.items()} | {"gate": "_gate_dense"},
+    "TransformerEncoder": {name: f"_{name}" for name in _BLOCK},
+    "TransformerDecoder": {name: f"_{name}" for name in _BLOCK}
+    | {"self_attention": "_self_attention_layer", "cross_attention": "_cross_attention_layer"},
 }
-"""Attributes that have another name in Keras, by the class that has them."""
+"""Attributes that have another name in Keras, or in KerasHub, by the class that has them."""
 
 
 class Place(NamedTuple):
