@@ -179,7 +179,10 @@ class _Graph:
             if len(args) > 2:
                 raise self._own_mask(name)
             if isinstance(args[0], list):  # [x, *states]
-                return layer(args[0][0], initial_state=args[0][1:])
+                return layer(args[0][0], initial_state=symbols_in(args[0][1:]))
+            if "initial_state" in kwargs:  # of stacked cells there is a list for each
+                kwargs["initial_state"] = symbols_in(kwargs["initial_state"])
+            args[1:] = [symbols_in(states) for states in args[1:]]
         return layer(*args, **kwargs)
 
     def _operation(self, name: str, entry: Config, args: list[Any], kwargs: Config) -> Any:

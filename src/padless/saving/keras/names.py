@@ -79,6 +79,9 @@ MASKED = {
 MASKS = frozenset(("mask", "query_mask", "value_mask", "key_mask"))
 """Arguments of calls that are masks of the inputs."""
 
+BESIDES = "padless"
+"""Key of what an object in a file has beside what Keras reads: arguments that Keras does not have."""
+
 # ---- functions
 
 
