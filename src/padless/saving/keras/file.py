@@ -159,5 +159,3 @@ def to_keras(model: Model, custom_objects: dict[str, Any] | None = None) -> Any:
         path = Path(folder) / "model.keras"
         save_keras(model, path)
         return keras.saving.load_model(path, custom_objects=custom_objects)
-
-

@@ -73,7 +73,9 @@ class _Graph:
         made = Functional(
             self._tree(config["input_layers"]), self._tree(config["output_layers"]), name=config.get("name")
         )
-        order = {id(layer): at for at, layer in enumerate(self.layers[name] for name in self.entries if name in self.layers)}
+        order = {
+            id(layer): at for at, layer in enumerate(self.layers[name] for name in self.entries if name in self.layers)
+        }
         made._layers.sort(key=lambda layer: order.get(id(layer), len(order)))
         made.claim_layers()
         made._trainable = bool(config.get("trainable", True))
@@ -174,7 +176,9 @@ class _Graph:
                 raise self._refuse(f"a call of layer {name!r} without an input")
             args = [kwargs.pop(first)]
         kwargs = {key: value for key, value in kwargs.items() if value is not None and value is not False}
-        args = args[: 1 + max((at for at, value in enumerate(args) if value is not None and value is not False), default=0)]
+        args = args[
+            : 1 + max((at for at, value in enumerate(args) if value is not None and value is not False), default=0)
+        ]
         if _is_recurrent(self.entries[name]["class_name"]):
             if len(args) > 2:
                 raise self._own_mask(name)

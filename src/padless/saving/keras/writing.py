@@ -79,7 +79,9 @@ def _kind_of(thing: Any) -> str | None:
     if not (getattr(thing, "__module__", None) or "").startswith("padless."):
         return None
     modules = (*names.KINDS, "activations")
-    return next((m for m in modules if getattr(importlib.import_module(f"padless.{m}"), thing.__name__, 0) is thing), "")
+    return next(
+        (m for m in modules if getattr(importlib.import_module(f"padless.{m}"), thing.__name__, 0) is thing), ""
+    )
 
 
 def _object(value: Any) -> Any:
