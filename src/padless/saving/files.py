@@ -161,6 +161,8 @@ def load_model(
         with known_besides(custom_objects):
             model: Model = deserialize(config["model"])
             arguments = deserialize(config["compile"]) if compile else None
+        if not hasattr(model, "compile_arguments") or not isinstance(model.layers, list):
+            raise TypeError(f"a {type(model).__name__} in the place of a model")
         if not model.built and "input" in config:
             model.trace(standin_of(config["input"]))
         model.load_state_dict(arrays)
