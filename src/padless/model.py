@@ -328,7 +328,7 @@ class Model(Trainer, Layer):
         saving.save_model(self, path, overwrite, zipped)
 
     def to_keras(self, custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make a model of Keras: the same layers, weights, and optimizer with what it remembers. Needs the package keras.
+        """Make a model of Keras: the same layers, weights, and optimizer with its state. Needs keras.
 
         Args:
             custom_objects: classes and functions of your own by name, written for Keras.

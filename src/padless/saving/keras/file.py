@@ -104,7 +104,7 @@ def _compile_arguments(reader: Reader, config: dict[str, Any]) -> dict[str, Any]
 
 def _keras() -> Any:
     try:
-        import keras
+        import keras  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         fix = "pip install keras, and torch, jax or tensorflow for it to run on"
         raise ArgumentError(explain("Keras", expected="the package keras", got="none", fix=fix)) from None

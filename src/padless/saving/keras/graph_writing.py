@@ -1,8 +1,8 @@
 """Keras's config of a functional model: layers by name, and the calls of each, with the masks that they get.
 
-Keras makes masks itself while it reads a file, as steps of the graph, and loses them at operators and elsewhere. Here they are
-written down for every layer that takes one: then Keras has them where padless has rows, and its layers come in an order
-that is known, in which their weights stand in the file.
+Keras makes masks itself while it reads a file, as steps of the graph, and loses them at operators and elsewhere. Here
+they are written down for every layer that takes one: then Keras has them where padless has rows, and its layers come in
+an order that is known, in which their weights stand in the file.
 """
 
 from __future__ import annotations
@@ -171,7 +171,8 @@ class _Writer:
                 )
             )
         if layer.function == "get_item":
-            in_call, config = [positional[0], list(positional[1:])], {}
+            in_call: list[Any] = [positional[0], list(positional[1:])]
+            config: Config = {}
         else:
             in_call, config = _apart(layer.function, positional, keyword)
         kind = names.camel_case("absolute" if layer.function == "abs" else layer.function)

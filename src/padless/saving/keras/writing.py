@@ -79,9 +79,8 @@ def _kind_of(thing: Any) -> str | None:
     if not (getattr(thing, "__module__", None) or "").startswith("padless."):
         return None
     modules = (*names.KINDS, "activations")
-    return next(
-        (m for m in modules if getattr(importlib.import_module(f"padless.{m}"), thing.__name__, 0) is thing), ""
-    )
+    places = [getattr(importlib.import_module(f"padless.{module}"), thing.__name__, None) for module in modules]
+    return next((module for module, found in zip(modules, places, strict=True) if found is thing), "")
 
 
 def _object(value: Any) -> Any:
