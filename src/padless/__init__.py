@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from padless.layer import Layer as Layer
     from padless.model import Model as Model
     from padless.model import Sequential as Sequential
+    from padless.saving import from_keras as from_keras
     from padless.saving import load_model as load_model
     from padless.saving import register as register
 
@@ -63,6 +64,7 @@ _LAZY = {
     "Layer": "padless.layer",
     "Model": "padless.model",
     "Sequential": "padless.model",
+    "from_keras": "padless.saving",
     "load_model": "padless.saving",
     "register": "padless.saving",
 }
