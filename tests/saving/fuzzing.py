@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import random
@@ -23,7 +24,6 @@ import numpy as np
 import padless
 from padless import Input, Model, Sequential, callbacks, layers, saving
 from padless.errors import PadlessError
-from padless.saving.keras_layout import weights_bytes
 
 NUMBERS = (0, 1, -1, 2, 7, 255, 256, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1, 2**64 - 1)
 VALUES: tuple[Any, ...] = (
@@ -60,6 +60,16 @@ def attender() -> Model:
     return model
 
 
+def reader() -> Model:
+    """A sequential model of layers that Keras has."""
+    inner = [layers.Masking(), layers.LayerNormalization(), layers.LSTM(3, dropout=0.1), layers.Dense(1)]
+    model = Sequential([Input((None, 4)), *inner])
+    model.compile(
+        padless.optimizers.RMSprop(padless.schedules.CosineDecay(0.1, 5), momentum=0.9), "mse", metrics=["mae"]
+    )
+    return model
+
+
 def trained(make: Callable[[], Model], folder: Path) -> Model:
     """A model after an epoch, with a backup of it in the folder."""
     model = make()
@@ -68,7 +78,7 @@ def trained(make: Callable[[], Model], folder: Path) -> Model:
         x, y = [[1, 2, 3], [4, 5]], [[0, 1, 1], [1, 0]]
         model.fit(x, y, epochs=1, verbose=0, callbacks=[backup])
     else:
-        rows = [np.ones((2, 4)), np.zeros((3, 4))]
+        rows = [np.ones((2, 4)), np.full((3, 4), 2.0)]
         model.fit(rows, np.ones((2, 1)), epochs=1, verbose=0, callbacks=[backup])
     return model
 
@@ -85,20 +95,26 @@ class Target:
         self.name = name
         self.files: list[bytes] = []
         self.folder = Path(tempfile.mkdtemp(prefix="padless-fuzz-"))
-        for make in (attender, tagger):
+        for make in (reader if name.startswith("keras") else attender, tagger):
             for old in (self.folder / "backup").glob("*"):
                 old.unlink()
             self.model = trained(make, self.folder / "backup")
             self.files.append(self._file())
+            if name == "keras" and importlib.util.find_spec("keras") is not None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    self.model.to_keras().save(self.folder / "theirs.keras")
+                self.files.append((self.folder / "theirs.keras").read_bytes())
         self.before = _held(self.model)
+        assert self.model.optimizer is not None
+        self.slots = {name: dict(slot) for name, slot in self.model.optimizer.slots.items()}
 
     def _file(self) -> bytes:
         path = self.folder / _NAMES[self.name]
         if self.name == "model":
             self.model.save(path)
-        elif self.name == "keras":
-            files = {"metadata.json": b'{"keras_version": "3.15.1"}', "config.json": b'{"class_name": "Sequential"}'}
-            saving.write_archive(path, {**files, "model.weights.h5": weights_bytes(self.model)})
+        elif self.name.startswith("keras"):
+            self.model.save(path)
         elif self.name == "backup":
             path = self.folder / "backup" / "latest.safetensors"
         else:
@@ -110,7 +126,7 @@ class Target:
         folder = self.folder / "backup" if self.name == "backup" else self.folder
         path = folder / ("latest.safetensors" if self.name == "backup" else _NAMES[self.name])
         path.write_bytes(data)
-        if self.name == "model":
+        if self.name in ("model", "keras"):
             padless.load_model(path)
         elif self.name == "backup":
             backup = callbacks.BackupAndRestore(folder)
@@ -126,6 +142,7 @@ _NAMES = {
     "weights": "w.safetensors",
     "hdf5": "w.weights.h5",
     "keras": "m.keras",
+    "keras weights": "w.keras",
     "backup": "latest.safetensors",
 }
 TARGETS = tuple(_NAMES)
@@ -146,7 +163,7 @@ def damaged(files: list[bytes], name: str, draw: random.Random) -> bytes:
     data = draw.choice(files)
     if name in ("model", "weights", "backup") and draw.random() < 0.6:
         return _damaged_json(data, draw)
-    if name == "keras" and draw.random() < 0.8:
+    if name.startswith("keras") and draw.random() < 0.8:
         return _damaged_inside(data, files, draw)
     for _ in range(draw.choice((1, 1, 1, 2, 5, 20))):
         data = draw.choice(_DAMAGES)(data, files, draw)
@@ -330,8 +347,5 @@ def _put_back(target: Target) -> None:
         layer.__dict__[name] = held[path]
     optimizer = model.optimizer
     assert optimizer is not None
-    optimizer.slots = {
-        name: {path: held[f"{name} of {path}"] for path in slot if f"{name} of {path}" in held}
-        for name, slot in optimizer.slots.items()
-    }
+    optimizer.slots = {name: dict(slot) for name, slot in target.slots.items()}
     optimizer.iterations, optimizer._learning_rate = held["iterations"], held["rate"]
