@@ -563,6 +563,9 @@ class Functional(Model):
         name: for summaries and errors.
     """
 
+    layers_as_written: list[Layer] | None = None
+    """The layers in the order of the file that the model came from, until its weights are read."""
+
     def __init__(self, inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         for what, tree in (("inputs", inputs), ("outputs", outputs)):

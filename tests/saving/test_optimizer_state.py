@@ -90,6 +90,33 @@ def test_a_file_without_it_still_loads(tmp_path: Path) -> None:
     assert again.optimizer.iterations == 0
 
 
+def test_files_with_layers_in_the_order_in_which_they_run(tmp_path: Path) -> None:
+    """So they were before padless ordered layers as Keras does."""
+    x = Input((None, 4))
+    far, near, inner = (layers.Dense(4) for _ in range(3))
+    model = Model(x, [near(x), inner(far(x))])
+    nested = Model(x, layers.Add()(model(x)))
+    for one in (model, nested):
+        one._layers = [node.layer for node in one._nodes]
+    assert [layer.name for layer in model.layers] == [near.name, far.name, inner.name]
+    values = [np.ones((3, 4)), np.zeros((1, 4))]
+    wanted = nested.predict(values, verbose=0)
+    nested.save(tmp_path / "m.safetensors")
+    again = padless.load_model(tmp_path / "m.safetensors")
+    for one, right in zip(again.predict(values, verbose=0), wanted, strict=True):
+        np.testing.assert_array_equal(one, right)
+    assert [layer.name for layer in again.layers[0].layers] == [far.name, near.name, inner.name]  # type: ignore[attr-defined]
+
+
+def test_the_weights_of_a_model_with_an_optimizer(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    model, other = classifier("adam"), classifier("adam")
+    fit(model)
+    model.save(tmp_path / "m.safetensors")
+    other.load_weights(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(other.predict(IDS), model.predict(IDS))
+
+
 def test_weights_that_were_frozen_later_keep_what_is_remembered_of_them(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     path = tmp_path / "m.safetensors"

@@ -361,4 +361,6 @@ def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Function
         named = {} if call.get("training") is None else {"training": call["training"]}
         made = layers[call["layer"]](*resolve(call["args"]), **resolve(call["kwargs"]), **named)
         outputs.append(symbols_in(made))
-    return cls(resolve(config["input_tree"]), resolve(config["output_tree"]), name=config["name"])
+    model = cls(resolve(config["input_tree"]), resolve(config["output_tree"]), name=config["name"])
+    model.layers_as_written = layers
+    return model

@@ -14,7 +14,7 @@ from padless.saving import keras_optimizers
 from padless.saving.arrays import arrays_of, read_arrays, write_arrays
 from padless.saving.configs import deserialize, known_besides, serialize
 from padless.saving.json_text import parsed
-from padless.saving.optimizer_state import into_optimizer, of_optimizer
+from padless.saving.optimizer_state import OPTIMIZER, into_optimizer, of_optimizer
 from padless.saving.trees import apart, together
 from padless.saving.weights import refuse_to_replace
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from padless.model import Model
 
 _FORMAT = "padless 1"
-_OPTIMIZER = "optimizer/"
-"""What names of arrays begin with that the optimizer remembers; a layer cannot stand there."""
 
 
 def require_own_name(path: Any) -> None:
@@ -92,7 +90,7 @@ def save_model(model: Model, path: Any, overwrite: bool = True, zipped: bool | N
         if keras_optimizers.known(model.optimizer):
             tree, remembered = apart(of_optimizer(model), "the optimizer")
             metadata["optimizer"] = json.dumps(tree)
-            arrays |= {f"{_OPTIMIZER}{key}": array for key, array in remembered.items()}
+            arrays |= {f"{OPTIMIZER}{key}": array for key, array in remembered.items()}
     write_arrays(path, arrays, {**metadata, "config": json.dumps(config)})
 
 
@@ -156,7 +154,7 @@ def load_model(
         )
     where = f"file {path}"
     config = parsed(metadata["config"], where)
-    remembered = {key.removeprefix(_OPTIMIZER): arrays.pop(key) for key in list(arrays) if key.startswith(_OPTIMIZER)}
+    remembered = {key.removeprefix(OPTIMIZER): arrays.pop(key) for key in list(arrays) if key.startswith(OPTIMIZER)}
     with _sound(where), weights_of_at_most(sum(array.size for array in arrays.values())):
         with known_besides(custom_objects):
             model: Model = deserialize(config["model"])
@@ -165,13 +163,32 @@ def load_model(
             raise TypeError(f"a {type(model).__name__} in the place of a model")
         if not model.built and "input" in config:
             model.trace(standin_of(config["input"]))
-        model.load_state_dict(arrays)
+        with _as_written(model):
+            model.load_state_dict(arrays)
         if arguments is not None:
             model.compile(**arguments)
             if "optimizer" in metadata:
                 tree = together(parsed(metadata["optimizer"], where), remembered)
                 into_optimizer(model, tree, where)
     return model
+
+
+@contextlib.contextmanager
+def _as_written(model: Model) -> Iterator[None]:
+    """Within this context, functional models have their layers in the order of the file, which paths of weights go by.
+
+    Older files have them in the order in which they run.
+    """
+    inner: list[Any] = [model, *(layer for _, layer in model.inner_layers())]
+    changed = {id(one): (one, one._layers) for one in inner if getattr(one, "layers_as_written", None) is not None}
+    for one, layers in changed.values():
+        own = {id(layer) for layer in layers}
+        one._layers, one.layers_as_written = [layer for layer in one.layers_as_written if id(layer) in own], None
+    try:
+        yield
+    finally:
+        for one, layers in changed.values():
+            one._layers = layers
 
 
 @contextlib.contextmanager

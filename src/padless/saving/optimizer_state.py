@@ -11,6 +11,9 @@ from padless.errors import DataError, explain
 from padless.saving import keras_optimizers
 from padless.saving.trees import Tree
 
+OPTIMIZER = "optimizer/"
+"""What names of arrays in a file begin with that the optimizer remembers; a layer cannot stand there."""
+
 
 def of_optimizer(model: Any) -> Tree:
     """What an optimizer remembers.

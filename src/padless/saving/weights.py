@@ -15,6 +15,7 @@ from padless.saving.arrays import arrays_of, read_arrays, write_arrays
 from padless.saving.atomic import replacing
 from padless.saving.hdf5 import NDArray, read_hdf5
 from padless.saving.json_text import parsed
+from padless.saving.optimizer_state import OPTIMIZER
 from padless.saving.transaction import all_or_nothing
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _load_paths(
     """Set weights by padless's own paths."""
     left_alone = {id(inner) for layer in skipped for inner in (layer, *(one for _, one in layer.inner_layers()))}
     slots = model.weight_slots()
-    arrays = dict(arrays)
+    arrays = {path: array for path, array in arrays.items() if not path.startswith(OPTIMIZER)}
     for path, (layer, name) in slots.items():
         array = arrays.get(path)
         fits = array is not None and array.shape == layer._weights[name].shape
