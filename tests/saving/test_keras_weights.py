@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import warnings
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,35 @@ def test_whole_models_go_both_ways(make: Any, tmp_path: Path) -> None:
     ours.load_weights(path)
     same(ours.get_weights(), wanted)
     assert [p.name for p in tmp_path.iterdir()] == ["w.weights.h5"]
+
+
+def random_graph(k: Any, seed: int) -> Any:
+    """A functional model of a dozen calls, some of shared layers, with masks."""
+    draw = random.Random(seed)
+    ids = k.Input((None,), dtype="int32", name="ids")
+    inputs = [ids, *(k.Input((None, 4), name=f"in{at}") for at in range(2))]
+    values = [k.layers.Embedding(9, 4, mask_zero=True, name="table")(ids), *inputs[1:]]
+    shared = [k.layers.Dense(4, name=f"shared{at}") for at in range(2)]
+    makers: list[Any] = [
+        lambda at, a, b: k.layers.Dense(4, name=f"dense{at}")(a),
+        lambda at, a, b: k.layers.LSTM(4, return_sequences=True, name=f"lstm{at}")(a),
+        lambda at, a, b: k.layers.Add(name=f"add{at}")([a, b]),
+        lambda at, a, b: k.layers.Dense(4, name=f"dense{at}")(k.layers.Concatenate(name=f"join{at}")([a, b])),
+        lambda at, a, b: k.layers.Masking(name=f"mask{at}")(a),
+        lambda at, a, b: draw.choice(shared)(a),
+        lambda at, a, b: a * 2,
+    ]
+    for at in range(draw.randint(4, 12)):
+        values.append(draw.choice(makers)(at, draw.choice(values), draw.choice(values)))
+    return k.Model(inputs, draw.sample(values[3:], 2))
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
+def test_layers_of_any_graph_are_in_the_order_of_keras() -> None:
+    for seed in range(40):
+        ours, theirs = random_graph(padless, seed), random_graph(keras, seed)
+        wanted = [layer.name for layer in theirs.layers if layer.weights]
+        assert [layer.name for layer in ours.layers if layer.weights] == wanted, seed
 
 
 def test_what_a_layer_learned_goes_both_ways(tmp_path: Path) -> None:
