@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from padless import activations as activations
     from padless import callbacks as callbacks
     from padless import chains as chains
+    from padless import config as config
     from padless import constraints as constraints
     from padless import data as data
     from padless import datasets as datasets
@@ -40,18 +41,25 @@ if TYPE_CHECKING:
     from padless import layers as layers
     from padless import losses as losses
     from padless import metrics as metrics
+    from padless import mixed_precision as mixed_precision
     from padless import models as models
     from padless import ops as ops
     from padless import optimizers as optimizers
+    from padless import pictures as pictures
     from padless import preprocessing as preprocessing
     from padless import regularizers as regularizers
     from padless import schedules as schedules
     from padless import testing as testing
     from padless import utils as utils
+    from padless import wrappers as wrappers
     from padless.graph import Input as Input
     from padless.layer import Layer as Layer
+    from padless.mixed_precision import DTypePolicy as DTypePolicy
     from padless.model import Model as Model
     from padless.model import Sequential as Sequential
+    from padless.pictures import model_to_mermaid as model_to_mermaid
+    from padless.pictures import plot_model as plot_model
+    from padless.remat import RematScope as RematScope
     from padless.saving import from_keras as from_keras
     from padless.saving import load_model as load_model
     from padless.saving import register as register
@@ -60,18 +68,22 @@ __version__ = "0.1.0"
 
 # What most programs use is imported when it is first named, so that `import padless` stays quick.
 _LAZY = {
+    "DTypePolicy": "padless.mixed_precision",
     "Input": "padless.graph",
     "Layer": "padless.layer",
     "Model": "padless.model",
+    "RematScope": "padless.remat",
     "Sequential": "padless.model",
     "from_keras": "padless.saving",
     "load_model": "padless.saving",
+    "model_to_mermaid": "padless.pictures",
+    "plot_model": "padless.pictures",
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
-    "losses", "metrics", "models", "ops", "optimizers", "preprocessing", "regularizers", "schedules", "testing",
-    "text", "utils",
+    "activations", "callbacks", "chains", "config", "constraints", "data", "datasets", "decoding", "initializers",
+    "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "pictures", "preprocessing",
+    "regularizers", "schedules", "testing", "text", "utils", "wrappers",
 )  # fmt: skip
 
 

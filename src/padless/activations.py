@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from padless import backends
 from padless.errors import ArgumentError, ShapeError, explain, nearest
+from padless.mixed_precision import HALVES
 from padless.ragged import Ragged
 
 Array = Any
@@ -36,11 +37,15 @@ def _decay(x: Array, xp: Any) -> Array:
     return xp.exp(xp.where(x >= 0, -x, x))
 
 
+_SUMMING = ("softmax", "log_softmax", "sparsemax")
+"""What adds many numbers up, and so computes in float32 where 16 bits come."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _or_native(formula: F) -> F:
     """The backend's own function of this name where it has one and no argument differs from its default."""
+    sums = formula.__name__ in _SUMMING
     defaults = {name: p.default for name, p in list(inspect.signature(formula).parameters.items())[1:]}
 
     def is_default(name: str, value: Any) -> bool:
@@ -54,6 +59,11 @@ def _or_native(formula: F) -> F:
             from padless.operation import Operation
 
             return Operation(f"activations.{formula.__name__}")(x, *arguments, **named)
+        if sums:
+            owner = backends.of(x)
+            kind = owner.dtype_name(x) if owner.is_array(x) else ""
+            if kind in HALVES:
+                return owner.cast(chosen(owner.wide(x), *arguments, **named), kind)
         given = {**dict(zip(defaults, arguments, strict=False)), **named}
         if len(arguments) <= len(defaults) and all(is_default(name, value) for name, value in given.items()):
             owner = backends.of(x)

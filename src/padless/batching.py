@@ -19,6 +19,7 @@ from padless.data.plan import EpochPlan, Planner
 from padless.errors import ArgumentError, DataError, DTypeError, PadlessError, explain
 from padless.forms import as_texts, narrowed
 from padless.layer import Layer, mask_finder
+from padless.mixed_precision import floatx
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 
@@ -58,6 +59,11 @@ class Batch(NamedTuple):
         """Number of real steps; of rows, where the input has no steps."""
         return count_steps(self.x)
 
+    @property
+    def nplaces(self) -> int:
+        """Number of steps that a padded batch would have."""
+        return count_places(self.x)
+
 
 def count_rows(x: Any) -> int:
     """Number of rows of an input.
@@ -73,6 +79,27 @@ def count_rows(x: Any) -> int:
     if isinstance(x, tuple):
         return count_rows(x[0])
     return len(x)
+
+
+def count_places(x: Any) -> int:
+    """What a library that pads to the longest row would compute in the place of the steps.
+
+    Args:
+        x: a Ragged, an array, or a tuple, list or dict of these.
+
+    Returns:
+        Rows times the longest, of the input with the most of them; for an array the number of its steps.
+    """
+    if isinstance(x, dict):
+        return max(count_places(value) for value in x.values())
+    if isinstance(x, tuple):
+        return max(count_places(value) for value in x)
+    if not isinstance(x, Ragged):
+        return count_steps(x)
+    places, part = len(x), x  # type: int, Any
+    while isinstance(part, Ragged):
+        places, part = places * part.rows.max_row_length, part.values
+    return places
 
 
 def count_steps(x: Any) -> int:
@@ -247,7 +274,7 @@ def column(what: str, data: Any, mask_maker: Layer | None = None, ragged_rank: i
             )
         )
     host = backends.of(data).to_host(data)
-    if host.dtype == np.float64:
+    if host.dtype == np.float64 and floatx() != "float64":
         host = host.astype(np.float32)
     if mask_maker is not None and host.ndim > 1:
         padded = PaddedColumn(host, mask_maker)

@@ -20,13 +20,19 @@ from padless.backends.base import Array, logsumexp
 from padless.ragged import Ragged
 
 
+def _wide(x: Ragged) -> tuple[Ragged, Any]:
+    """Potentials in a precision that long rows can be added up in, and their backend."""
+    owner = backends.of(x.values)
+    return x.with_values(owner.wide(x.values)), owner
+
+
 def _forward(x: Ragged, reduce: Any) -> tuple[Array, Array]:
     """(N, K) what all paths to each tag of each step add up to, and (B, K) the same at the end of each row."""
     owner = backends.of(x.values)
     xp, tags = owner.xp, x.values.shape[-1]
 
     def step(scores: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        made = reduce(owner, state[0][:, :, None] + xp.reshape(scores, (-1, tags, tags)), axis=1)
+        made = reduce(owner, state[0][:, :, None] + xp.reshape(scores, (state[0].shape[0], tags, tags)), axis=1)
         return made, (made,)
 
     # Before the first step all tags together weigh 1: its scores are the same after each of them.
@@ -54,7 +60,8 @@ def log_partition(x: Ragged) -> Array:
         >>> log_partition(Ragged.from_list([np.zeros((2, 3, 3))])).round(4).tolist()  # 9 paths
         [2.1972]
     """
-    return logsumexp(backends.of(x.values), _forward(x, logsumexp)[1], axis=1)
+    x, owner = _wide(x)
+    return logsumexp(owner, _forward(x, logsumexp)[1], axis=1)
 
 
 def path_score(x: Ragged, tags: Array) -> Array:
@@ -73,7 +80,7 @@ def path_score(x: Ragged, tags: Array) -> Array:
         >>> path_score(x, np.array([1, 0])).tolist()  # 2 for tag 1, 7 for tag 0 after it
         [9.0]
     """
-    owner = backends.of(x.values)
+    x, owner = _wide(x)
     xp, count = owner.xp, x.values.shape[-1]
     tags = owner.cast(tags, "int64")
     # The step before the first one of a row belongs to another row: any tag will do.
@@ -99,7 +106,7 @@ def viterbi(x: Ragged) -> Ragged:
 
     Source: Viterbi 1967.
     """
-    owner = backends.of(x.values)
+    x, owner = _wide(x)
     xp, count = owner.xp, x.values.shape[-1]
     best, _ = _forward(x, _largest)
     both = xp.concat([best, xp.reshape(x.values, (-1, count * count))], axis=1)
@@ -107,10 +114,11 @@ def viterbi(x: Ragged) -> Ragged:
 
     def step(scores: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
         # The state says what each tag here would add to the path behind it.
-        total = scores[:, :count] + state[0]
+        parts = xp.reshape(scores, (state[0].shape[0], 1 + count, count))
+        total = parts[:, 0, :] + state[0]
         tag = xp.min(xp.where(total == xp.max(total, axis=1, keepdims=True), ids, count - 1.0), axis=1, keepdims=True)
         index = xp.broadcast_to(owner.cast(tag, "int64")[:, None], (tag.shape[0], count, 1))
-        added = xp.take_along_axis(xp.reshape(scores[:, count:], (-1, count, count)), index, axis=2)
+        added = xp.take_along_axis(parts[:, 1:, :], index, axis=2)
         return tag, (added[:, :, 0],)
 
     after = xp.zeros((x.rows.nrows, count), dtype=x.values.dtype, device=owner.device_of(x.values))
@@ -132,12 +140,12 @@ def marginals(x: Ragged) -> Ragged:
         >>> marginals(Ragged.from_list([np.zeros((2, 4, 4))])).to_list()[0][1]
         [0.25, 0.25, 0.25, 0.25]
     """
-    owner = backends.of(x.values)
+    x, owner = _wide(x)
     xp, count = owner.xp, x.values.shape[-1]
     before, _ = _forward(x, logsumexp)
 
     def step(scores: Array, state: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        added = xp.reshape(scores, (-1, count, count)) + state[0][:, None, :]
+        added = xp.reshape(scores, (state[0].shape[0], count, count)) + state[0][:, None, :]
         return state[0] + 0.0, (logsumexp(owner, added, axis=2),)
 
     after = xp.zeros((x.rows.nrows, count), dtype=x.values.dtype, device=owner.device_of(x.values))

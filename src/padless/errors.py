@@ -94,6 +94,10 @@ class BackendError(PadlessError, ImportError):
     """A backend is not installed, unknown, or cannot do what is asked."""
 
 
+class ExportError(PadlessError, RuntimeError):
+    """A model cannot be written as a program for other libraries."""
+
+
 def explain(where: str, *, expected: str, got: str, fix: str) -> str:
     """Build an error text: where it happened, what was expected, what came, what to write instead.
 

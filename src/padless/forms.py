@@ -144,6 +144,10 @@ def narrowed(x: Ragged, mask: Any, place: str) -> Ragged:
         mask = mask.flat_values
     if backends.of(mask).assume(mask):
         return x  # rows were narrowed on the host, so that nothing is left to be masked
+    unseen = x.rows.narrowed(mask)
+    if unseen is not None:
+        rows, index = unseen
+        return Ragged(backends.of(x.values).xp.take(x.values, index, axis=0), rows)
     live = backends.of(mask).to_host(mask)
     nested = isinstance(x.values, Ragged)
     if live.ndim not in ((1, 2, 3) if nested else (1, 2)) or live.dtype != bool:

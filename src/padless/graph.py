@@ -11,6 +11,7 @@ import numpy as np
 from padless import backends
 from padless.errors import ArgumentError, DataError, MaskError, NotThereYetError, ShapeError, explain
 from padless.layer import calling, training_is
+from padless.mixed_precision import floatx
 from padless.ragged import Ragged
 from padless.rows import RowPartition
 from padless.spec import Symbol
@@ -427,7 +428,7 @@ def Input(
             `Embedding(mask_zero=True)` finds them. (None, None) or (None, None, 16) for rows within rows, such as
             documents of sentences of words: lists are then read as such.
         batch_size: not needed; any number of rows fits.
-        dtype: name; "float32" by default.
+        dtype: name; that of `config.floatx()` by default, "float32".
         batch_shape: shape with the batch axis, in place of `shape`.
         name: for the summary.
         ragged: promise that what comes has rows, so that a layer that cannot read them is found at once.
@@ -471,7 +472,7 @@ def Input(
                 fix="shape=(None, D)",
             )
         )
-    symbol = Symbol(standin(tuple(shape), dtype or "float32"), name=name or "input")
+    symbol = Symbol(standin(tuple(shape), dtype or floatx()), name=name or "input")
     symbol.given_shape = (None, *shape)
     symbol.must_be_ragged = ragged
     if like is not None:

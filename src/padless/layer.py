@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import optree
 
-from padless import backends, constraints, initializers, regularizers
+from padless import backends, constraints, initializers, mixed_precision, precision, regularizers, remat
 from padless.errors import (
     ArgumentError,
     DataError,
@@ -29,9 +29,11 @@ from padless.errors import (
     nearest,
 )
 from padless.forms import Form, enter
+from padless.mixed_precision import HALVES
 from padless.named import snake_case
 from padless.ported import require_steps_alone
 from padless.ragged import Ragged, counted
+from padless.remat import Remat
 from padless.rows import RowPartition, naming_outer_rows, require_same_steps
 from padless.spec import Spec, has_symbol
 from padless.targets import is_nested, live_entries, live_steps
@@ -76,6 +78,21 @@ def unique_name(base: str) -> str:
     """A name that no layer has yet: the base, then base_1, base_2, ..."""
     _names[base] += 1
     return base if _names[base] == 1 else f"{base}_{_names[base] - 1}"
+
+
+@contextlib.contextmanager
+def keeping_names() -> Iterator[None]:
+    """Within this context new layers take no names: those made afterwards have the names they would have had.
+
+    Yields:
+        Nothing.
+    """
+    before = _names.copy()
+    try:
+        yield
+    finally:
+        _names.clear()
+        _names.update(before)
 
 
 _SEVERAL = (list, tuple)
@@ -231,7 +248,8 @@ class Layer:
 
     Args:
         name: for summaries and errors; the default is made of the class name.
-        dtype: of weights and computation; "float32" by default.
+        dtype: of weights and computation, or a policy such as "mixed_bfloat16"; `mixed_precision.dtype_policy()` by
+            default.
         trainable: whether training changes the weights.
         activity_regularizer: adds a penalty on the output to the loss: what it costs, live steps alone, divided by the
             number of rows. A function of yours gets all live steps in one array; what it gives must add up over them.
@@ -268,11 +286,30 @@ class Layer:
     """An `InputSpec`, or one for each input of a layer that merges: what comes is held against it at every call."""
     reads_nested: ClassVar[bool] = False
     """Whether `call` reads rows within rows itself, as TimeDistributed does."""
+    sums: ClassVar[bool] = False
+    """Whether the layer adds up many numbers, counts, or tells places far from 0 apart.
+
+    Under a policy of 16 bits such a layer computes in float32 all the same, and gives 16 bits."""
+    reads_weights_of: ClassVar[tuple[str, ...]] = ()
+    """Attributes with layers that `call` does not call, but whose weights it uses, as RNN those of a cell."""
+    follows_policy: ClassVar[bool] = True
+    """Whether floats are turned into the dtype of the layer's policy; a model leaves that to its layers."""
 
     _arguments: dict[str, Any]
     _call_parameters: ClassVar[frozenset[str]] = frozenset()
     _asks_training: ClassVar[bool] = False
     """Whether `call` wants to be told if it is a training step."""
+    _special: bool = False
+    """Whether a call takes more than `_dispatch`: for another dtype than that of the weights, or for `remat`."""
+    _original: Layer | None = None
+    # Not made in `__init__`: CPython finds attributes faster where an object has at most 30.
+    _path: str = ""
+    _owner: str = ""
+    _follows_time: list[bool] | None = None
+    _computes_steps_alone: bool = False
+    remat: Remat | None = None
+    """What the layer read of the `RematScope` around it when it was made."""
+    output_size_seen: int = 0
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Layer:
         """Note the arguments, for get_config."""
@@ -299,7 +336,7 @@ class Layer:
         self,
         *,
         name: str | None = None,
-        dtype: str | None = None,
+        dtype: Any = None,
         trainable: bool = True,
         activity_regularizer: Any = None,
         **kwargs: Any,
@@ -330,17 +367,19 @@ class Layer:
             )
         fresh = unique_name(snake_case(type(self).__name__))
         self.name = name or fresh
-        self.dtype = "float32" if dtype is None else str(getattr(dtype, "name", dtype))
+        self.dtype_policy = mixed_precision.get(dtype)
         self.backend = backends.current()
+        self.call_dtype, gives = precision.call_dtype(self)
+        if gives in HALVES and self.follows_policy:
+            self._special = True
+        found = remat.for_layer(self)
+        if found is not None:
+            self.remat, self._special = found, True
         self.built = False
         self.input_shape_hint = shape
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._trainable = trainable
         self._weights: dict[str, Weight] = {}
-        self._path = ""
-        self._owner = ""
-        self._follows_time: list[bool] | None = None
-        self._computes_steps_alone = False
 
     # ---- what subclasses write
 
@@ -379,6 +418,21 @@ class Layer:
         return y
 
     # ---- weights
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """The dtype of the weights, as Keras calls it as well."""
+        return self.dtype_policy.variable_dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of what the layer gives."""
+        return precision.call_dtype(self)[1]
 
     @property
     def xp(self) -> Any:
@@ -677,7 +731,7 @@ class Layer:
             [3.0]
         """
         if isinstance(value, Ragged):
-            value = self.xp.sum(self._live_part(value))
+            value = self.xp.sum(self.backend.wide(self._live_part(value)))
         if not self.backend.is_array(value) or value.ndim:
             shape = f"shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
             raise ShapeError(
@@ -691,7 +745,7 @@ class Layer:
         mode = _mode.get()
         keep = keep_loss if mode is None else mode.losses
         if keep is not None:
-            keep(self, value)
+            keep(self._original or self, value)
 
     @property
     def losses(self) -> list[Array]:
@@ -734,7 +788,7 @@ class Layer:
                     fix="regularizers.L1L2, or a function of yours",
                 )
             )
-        cost: Array = rule(self._live_part(y))
+        cost: Array = rule(self.backend.wide(self._live_part(y)))
         count = count_of_rows(y)
         return cost / (count if isinstance(count, int) else self.backend.cast(count, self.backend.dtype_name(cost)))
 
@@ -753,6 +807,12 @@ class Layer:
         """Whether the present call is a training step."""
         mode = _mode.get()
         return mode is not None and mode.training
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks at what the layers of the present call compute."""
+        mode = _mode.get()
+        return mode is not None and mode.watch is not None
 
     @property
     def tracing(self) -> bool:
@@ -861,7 +921,7 @@ class Layer:
             with _building:
                 if not self.built:  # by another thread
                     self._build_for(x)
-        y = self._dispatch(x, args, kwargs)
+        y = self._computed(x, args, kwargs) if self._special else self._dispatch(x, args, kwargs)
         if self.activity_regularizer is not None:
             self.add_activity(y)
         watched(self, x, y)
@@ -889,6 +949,25 @@ class Layer:
         y = type(y)(map(first.with_values, y)) if isinstance(y, list | tuple) else first.with_values(y)
         watched(self, x, y)
         return y
+
+    def _computed(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """As `_dispatch`, where weights have another dtype than computation, or gradients compute again."""
+
+        def compute(layer: Layer) -> Any:
+            return precision.in_call_dtype(layer, lambda copy: copy._dispatch(x, args, kwargs))
+
+        return compute(self) if self.remat is None else remat.run(self, compute)
+
+    def narrowed(self, y: Any) -> Any:
+        """What the layer gives of what it computed in float32 to be exact.
+
+        Args:
+            y: the output, or several.
+
+        Returns:
+            The same, floats in `compute_dtype`.
+        """
+        return y if self.call_dtype == self.compute_dtype else precision.as_dtype(y, self.compute_dtype, self)
 
     def _dispatch(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The one branch on how the layer reads rows."""
@@ -1098,20 +1177,20 @@ class Layer:
     def _converted(self, x: Any) -> Any:
         values = x.flat_values if isinstance(x, Ragged) else x
         kind = self.backend.dtype_name(values)
-        if kind == self.dtype and self.reads != "ids":
+        if kind == self.call_dtype and self.reads != "ids":
             return x
         if kind == "object":
             self._refuse_texts()
         wanted = kind
         if kind.startswith(("float", "bfloat")):
-            wanted = self.dtype
+            wanted = self.call_dtype
             if self.reads == "ids":
                 # An Input is float32 unless told otherwise, as in Keras; no numbers at all are no wrong ones.
                 if not self.tracing and 0 not in values.shape:
                     self._refuse_floats(kind)
                 wanted = "int64"
         elif self.reads == "floats":
-            wanted = self.dtype
+            wanted = self.call_dtype
         if wanted == kind:
             return x
         values = self.backend.cast(values, wanted)
@@ -1175,7 +1254,8 @@ class Layer:
         """
         from padless.saving import serialize
 
-        config = {"name": self.name, "dtype": self.dtype, "trainable": self._trainable}
+        dtype = mixed_precision.config_of(self.dtype_policy)
+        config = {"name": self.name, "dtype": dtype, "trainable": self._trainable}
         config.update(
             {key: serialize(value) for key, value in self.__dict__.get("_arguments", {}).items() if key not in config}
         )

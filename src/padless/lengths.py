@@ -201,7 +201,7 @@ class Window(Derivation):
     def margins(self, extents: Int) -> Int:
         """(B,) how many places before the row the first window of each row begins."""
         if self.padding != "same":
-            return np.full(len(extents), self.span - 1 if self.padding == "causal" else 0, np.int64)
+            return np.full_like(extents, self.span - 1 if self.padding == "causal" else 0)
         margins: Int = np.maximum((self.count(extents) - 1) * self.stride + self.span - extents, 0) // 2
         return margins
 
@@ -364,7 +364,7 @@ class Transposed(Derivation):
         return self.span - 1 - self.cut, self._edge() - 1 + self.cut
 
     def count(self, places: Int) -> Int:
-        return np.where(np.asarray(places) > 0, np.maximum((places - 1) * self.stride + self._edge(), 0), 0)
+        return np.where(places > 0, np.maximum((places - 1) * self.stride + self._edge(), 0), 0)
 
     def column(self, starts: Int) -> Int:
         return starts * self.stride

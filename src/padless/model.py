@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from padless import graph, outputs, saving
+from padless import graph, mixed_precision, outputs, saving
 from padless.backends.base import Array
 from padless.data import tables
 from padless.data.tables import Wanted
-from padless.errors import ArgumentError, DTypeError, NotBuiltError, ShapeError, explain
+from padless.errors import ArgumentError, BackendError, DTypeError, NotBuiltError, ShapeError, explain
 from padless.forms import Form, enter
 from padless.function import ModelFunction
 from padless.layer import Layer, calling, inside_model
+from padless.mixed_precision import floatx
 from padless.ragged import Ragged, require_same_rows
 from padless.spec import Spec, Symbol
 from padless.training import Trainer
@@ -46,6 +47,7 @@ class Model(Trainer, Layer):
     """
 
     reads_nested = True
+    follows_policy = False
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Model:
         """Make a functional model of `Model(inputs, outputs)`."""
@@ -55,11 +57,18 @@ class Model(Trainer, Layer):
         assert isinstance(made, Model)
         return made
 
-    def __init__(
-        self, *, name: str | None = None, dtype: str = "float32", trainable: bool = True, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, name: str | None = None, dtype: Any = None, trainable: bool = True, **kwargs: Any) -> None:
         super().__init__(name=name, dtype=dtype, trainable=trainable, **kwargs)
         self._first_spec: Any = None  # a Spec, or a list or dict of them
+
+    def _policy_config(self) -> dict[str, Any]:
+        """The policy, which says whether `compile` scales the loss; nothing where it is the usual one."""
+        usual = self.dtype_policy.name == "float32"
+        return {} if usual else {"dtype": mixed_precision.config_of(self.dtype_policy)}
+
+    def _with_policy(self, config: dict[str, Any]) -> Self:
+        self.dtype_policy = mixed_precision.get(config.get("dtype", "float32"))
+        return self
 
     @property
     def layers(self) -> list[Layer]:
@@ -211,7 +220,7 @@ class Model(Trainer, Layer):
             spec: an input shape such as (None, None, 16) traces the model and so builds all layers.
         """
         if not inside_model():
-            self.trace(graph.standin(tuple(spec[1:]), "float32"))
+            self.trace(graph.standin(tuple(spec[1:]), floatx()))
 
     def trace(self, value: Any, watch: Callable[[Layer, Any, Any], None] | None = None) -> Any:
         """Call the model on a stand-in, without gradients.
@@ -243,20 +252,48 @@ class Model(Trainer, Layer):
             return tuple(spec.standin() for spec in self._first_spec)
         return self._first_spec.standin()
 
-    def summary(self, print_fn: Callable[[str], None] | None = None, *, line_length: int | None = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
         """Print the layers: output shapes, numbers of weights, and where rows enter, are kept, change and end.
 
         Args:
-            print_fn: called with the text; prints by default.
             line_length: width in characters; the terminal's by default.
+            positions: where the columns end, as shares of the line or in characters; by default, as wide as they need.
+            print_fn: called with the text; prints by default, in colors on a terminal.
+            expand_nested: whether to list the layers of models within the model, too.
+            show_trainable: whether to say which layers are trained.
+            layer_range: names of the first and the last layer to list, or regular expressions for them.
 
         Raises:
             NotBuiltError: when nothing is known of the input yet.
-        """
-        from padless.summary import summary_text
+            ArgumentError: for positions that are not as many as columns, and for names that no layer has.
 
-        value = self._standins()
-        if value is None:
+        Example:
+            >>> import padless
+            >>> from padless import layers
+            >>> model = padless.Sequential([padless.Input((None, 4)), layers.LSTM(2, name="read")], name="small")
+            >>> model.summary(line_length=70)
+            Model: 'small'
+            <BLANKLINE>
+              Layer (type)    Output shape      Rows       Weights
+             ──────────────────────────────────────────────────────
+              input (Input)   (None, None, 4)   if given
+              read (LSTM)     (None, 2)         end             56
+            <BLANKLINE>
+            Weights: 56 (0.22 KiB), trained: 56, fixed: 0
+            Rows: where sequences of unequal length enter, are kept, change their
+            number of steps, and end.
+        """
+        from padless.summary import Columns, print_summary, summary_of
+
+        if self._standins() is None:
             raise NotBuiltError(
                 explain(
                     f"summary of {self.name!r}",
@@ -265,8 +302,13 @@ class Model(Trainer, Layer):
                     fix="give it an Input, call build((None, None, 16)), or call it once",
                 )
             )
-        text = summary_text(self, value, line_length)
-        (print_fn or print)(text)
+        found = summary_of(self, expand_nested=expand_nested, layer_range=layer_range)
+        print_summary(found, Columns(show_trainable, positions, line_length), print_fn)
+
+    def _repr_html_(self) -> str:
+        from padless.pictures.notebook import model_html
+
+        return model_html(self)
 
     # ---- as a function
 
@@ -301,7 +343,88 @@ class Model(Trainer, Layer):
         arrays = self._arrays()
         return copies(arrays["weights"]), ModelFunction(self, copies(arrays["fixed"]))
 
+    def as_torch_module(self) -> Any:
+        """The model as a `torch.nn.Module`, for training loops, DDP, Lightning and accelerate.
+
+        Its parameters and buffers share their memory with the model's arrays, under the model's paths: what training
+        by torch changes, `predict` sees. `module(x)` takes a Ragged, a list of sequences, a padded tensor with `mask=`,
+        or packed steps with `row_splits=`. `module.losses` has what regularizers add; `module.constrain()` applies
+        constraints.
+
+        Returns:
+            The module; see `padless.backends.torch.module.TorchModule`.
+
+        Raises:
+            BackendError: when the model's backend is not torch.
+            NotBuiltError: when the model has no weights yet.
+
+        Example:
+            >>> import padless, torch
+            >>> model = padless.Sequential([padless.layers.Embedding(9, 4), padless.layers.LSTM(2)])
+            >>> model.build((None, None))
+            >>> module = model.as_torch_module()
+            >>> optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+            >>> module(torch.tensor([1, 2, 3]), row_splits=torch.tensor([0, 1, 3])).sum().backward()
+            >>> optimizer.step()
+            >>> bool((module([[1], [2, 3]]) == model([[1], [2, 3]])).all())
+            True
+        """
+        if self.backend.name != "torch":
+            raise BackendError(
+                explain(
+                    f"as_torch_module of {self.name!r}",
+                    expected="a model on torch",
+                    got=f"one on {self.backend.name}",
+                    fix='padless.set_backend("torch") before making the model',
+                )
+            )
+        self.require_built()
+        from padless.backends.torch.module import TorchModule
+
+        return TorchModule(self)
+
     # ---- files
+
+    def export(
+        self,
+        filepath: Any,
+        format: str | None = None,
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        *,
+        layout: Literal["packed", "padded"] = "packed",
+    ) -> None:
+        """Write the model as a program for those who do not have padless: ONNX, or a program of `torch.export`.
+
+        The file gives what `predict` gives, for any number of rows of any lengths. Names of what it takes and gives:
+        "packed" has `values` (N, ...) and `row_splits` (B+1,), "padded" the input by its name, (B, T, ...), and `mask`
+        (B, T), True where a step is real. Outputs with rows come as `output_values` and `output_row_splits`, or
+        `output` and `output_mask`; others as `output` (B, ...). Of several inputs each has its own, such as `query` and
+        `query_row_splits`; one that is `Input(like=...)` has the rows of the other. Needs torch, and for ONNX the
+        packages onnx and onnxscript.
+
+        Args:
+            filepath: of the file; written beside it first and then renamed.
+            format: "onnx" or "torch"; None: by the ending of the file's name, .onnx or .pt2.
+            verbose: whether to print what the file takes and gives.
+            input_signature: not there yet.
+            layout: "packed" or "padded".
+
+        Raises:
+            ExportError: when a layer cannot be exported; it is named, and there is no file.
+            BackendError: when a package is missing; says what to install.
+
+        Example:
+            >>> import os, padless, tempfile
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.GRU(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.export(os.path.join(folder, "model.pt2"))
+            ...     os.listdir(folder)
+            ['model.pt2']
+        """
+        from padless.export import export
+
+        export(self, filepath, format, verbose, input_signature, layout=layout)
 
     def save(self, path: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Write architecture, weights and compile arguments into one file, with what the optimizer remembers.
@@ -539,7 +662,7 @@ class Sequential(Model):
             A dict that JSON can hold.
         """
         first = [] if self._input is None else [saving.input_config(self._input)]
-        return {"name": self.name, "layers": first + saving.written(self)}
+        return {"name": self.name, **self._policy_config(), "layers": first + saving.written(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Sequential:
@@ -551,7 +674,7 @@ class Sequential(Model):
         Returns:
             A new model.
         """
-        return cls(saving.read(config["layers"]), name=config.get("name"))
+        return cls(saving.read(config["layers"]), name=config.get("name"))._with_policy(config)
 
 
 class Functional(Model):
@@ -700,7 +823,7 @@ class Functional(Model):
         Returns:
             A dict that JSON can hold.
         """
-        return saving.graph_config(self)
+        return {**saving.graph_config(self), **self._policy_config()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Functional:
@@ -712,7 +835,7 @@ class Functional(Model):
         Returns:
             A new model.
         """
-        return saving.graph_from_config(cls, config)
+        return saving.graph_from_config(cls, config)._with_policy(config)
 
 
 def _maker(symbol: Symbol) -> Layer | None:

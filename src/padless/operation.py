@@ -7,13 +7,14 @@ import importlib
 import inspect
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from padless import activations, backends
 from padless.errors import ArgumentError, MaskError, explain
 from padless.layer import Layer, unique_name, watched
+from padless.mixed_precision import HALVES
 from padless.ragged import Ragged
 from padless.row_ops import ROW_OPS
 from padless.rows import PairRows, require_same_steps
@@ -33,6 +34,8 @@ class Named:
     kind: str
     compute: Callable[..., Any]
 
+
+Array = Any
 
 TABLE: dict[str, Named] = {name: Named("rows", compute) for name, compute in ROW_OPS.items()}
 """All functions of `padless.ops` and `padless.row_ops` that symbols can be given, by name."""
@@ -69,6 +72,29 @@ def _is_nested(x: Any) -> bool:
     return isinstance(x, Ragged) and isinstance(x.values, Ragged)
 
 
+_SUMMING = ("reduction", "along")
+"""Kinds of functions that add many numbers up."""
+
+
+def _arrays(values: list[Any]) -> list[Array]:
+    return [x for x in (v.flat_values if isinstance(v, Ragged) else v for v in values) if hasattr(x, "dtype")]
+
+
+def _cast(tree: Any, dtypes: Collection[str], dtype: str) -> Any:
+    """Arrays of these dtypes in another one; anything else as it is."""
+    if isinstance(tree, list | tuple):
+        return type(tree)(_cast(part, dtypes, dtype) for part in tree)
+    if isinstance(tree, dict):
+        return {key: _cast(part, dtypes, dtype) for key, part in tree.items()}
+    values = tree.flat_values if isinstance(tree, Ragged) else tree
+    if not hasattr(values, "dtype") or dtype_text(values.dtype) not in dtypes:
+        return tree
+    owner = backends.of(values)
+    # A symbol's, or a text's.
+    made = owner.cast(values, dtype) if owner.is_array(values) else values
+    return tree.with_flat_values(made) if isinstance(tree, Ragged) else made
+
+
 def _computed(kind: str, name: str, compute: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """What a function gives; of rows within rows, what a function element by element gives for the inner rows."""
     given = [value if isinstance(value, list | tuple) else [value] for value in (*args, *kwargs.values())]
@@ -84,6 +110,11 @@ def _computed(kind: str, name: str, compute: Callable[..., Any], *args: Any, **k
                 "the pairs of each row together",
             )
         )
+    if kind in _SUMMING:
+        kinds = {dtype_text(one.dtype) for one in _arrays(values)} & HALVES
+        if kinds:  # sums of many numbers go wrong in 16 bits
+            args, kwargs = _cast((args, kwargs), HALVES, "float32")
+            return _cast(_computed(kind, name, compute, *args, **kwargs), {"float32"}, kinds.pop())
     found = list(filter(_is_nested, values))
     if not found or name == "get_item":  # which knows rows within rows
         return compute(*args, **kwargs)

@@ -178,6 +178,10 @@ class Ragged(Operators):
                     fix="x[None] for one sequence",
                 )
             )
+        unseen = owner.graph_rows(x, mask)
+        if unseen is not None:
+            flat = owner.xp.reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+            return cls(flat if unseen[1] is None else owner.xp.take(flat, unseen[1], axis=0), unseen[0])
         shape = (int(x.shape[0]), int(x.shape[1]))
         if mask is None:
             rows = RowPartition.uniform(*shape)
@@ -680,6 +684,11 @@ class Ragged(Operators):
             return (_restored, (owner.name, owner.to_host(self.values), owner.dtype_name(self.values), self.rows))
         return (Ragged, (self.values, self.rows))
 
+    def _repr_html_(self) -> str:
+        from padless.pictures.notebook import ragged_html
+
+        return ragged_html(self)
+
     def __repr__(self) -> str:
         dtype = backends.of(self.flat_values).dtype_name(self.flat_values)
         lengths, inner = self.rows.lengths_text, self.values
@@ -823,6 +832,8 @@ def _picked(x: Ragged, items: tuple[Any, ...]) -> Any:
                 fix="x.to_padded(), or x[i] for the pairs of one row, and indices of that",
             )
         )
+    if isinstance(rows, int | np.integer) and all(map(_is_whole, (time, *features))):
+        return x[int(rows)]  # x[3, ...], as scikit-learn writes it
     if rows is None or time is None or isinstance(rows, int | np.integer):
         raise MaskError(
             explain(

@@ -115,6 +115,16 @@ def drawing(seed: int, step: int) -> Iterator[None]:
         _current.reset(token)
 
 
+@contextlib.contextmanager
+def repeatable() -> Iterator[None]:
+    """Within this context, what is drawn depends on the layer alone; in training it does so anyway."""
+    if _current.get() is not None:
+        yield
+        return
+    with drawing(next_seed(), 0):
+        yield
+
+
 def key(path: str) -> tuple[int, ...]:
     """The seed of a draw made by the layer at `path`; a new one each time outside of training.
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from padless import backends
 from padless.errors import ArgumentError, DataError, ShapeError, explain
 from padless.lengths import Behind, Derivation, Slice
+from padless.mixed_precision import HALVES
 from padless.ragged import Ragged
 from padless.spec import has_symbol
 
@@ -65,7 +66,10 @@ def row_mean(x: Ragged) -> Array:
         [1.5, 0.0]
     """
     owner = backends.of(x.values)
-    counts = owner.cast(owner.index(x.rows, "row_divisors"), owner.dtype_name(x.values))
+    kind = owner.dtype_name(x.values)
+    if kind in HALVES:  # the sum may be beyond what they hold, where the mean is not
+        return owner.cast(row_mean(x.with_values(owner.wide(x.values))), kind)
+    counts = owner.cast(owner.index(x.rows, "row_divisors"), kind)
     return owner.segment_sum(x.values, x.rows) / owner.xp.reshape(counts, (-1, *(1 for _ in x.values.shape[1:])))
 
 

@@ -533,6 +533,10 @@ class RowPartition:
             kept._given_starts = None
         return kept, index
 
+    def narrowed(self, keep: Any) -> tuple[RowPartition, Any] | None:
+        """As `select`, by an array that nobody can look at; None where the host has to (backends/torch/exporting)."""
+        return None
+
     def take(self, rows: npt.ArrayLike) -> tuple[RowPartition, Int]:
         """Pick rows, in any order.
 
@@ -645,6 +649,24 @@ class RowPartition:
         if not self.has_holes:
             how = how.alike
         return self.moved(("derived", how, *weakly(others)), lambda: how.rows(self, *others))  # type: ignore[no-any-return]
+
+    def way_to(self, made: RowPartition) -> Derivation | None:
+        """How a partition was derived from this one.
+
+        Args:
+            made: the partition.
+
+        Returns:
+            What `derived` was given; None where it was not made so.
+
+        Example:
+            >>> from padless.lengths import Window
+            >>> rows = RowPartition([0, 3, 4])
+            >>> rows.way_to(rows.derived(Window(2)))
+            Window(size=2, stride=1, dilation=1, padding='valid')
+        """
+        found = (key[1] for key, value in self._moved.items() if value is made and key[0] == "derived")
+        return next(found, None)
 
     def taps(self, how: Derivation, *others: RowPartition) -> Int:
         """(M, K) the input step under each tap of the steps of `derived` with the same arguments.

@@ -26,7 +26,8 @@ def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> 
         sample_weight: None, (B,) one weight per row, or one per step in any form that targets may have.
 
     Returns:
-        Targets, predictions and weights as arrays with the same first axis: N steps, or B rows.
+        Targets, predictions and weights as arrays with the same first axis: N steps, or B rows. Predictions of 16 bits
+        are float32: losses and metrics add up.
 
     Raises:
         DataError: when rows differ; it names the first that does.
@@ -34,7 +35,7 @@ def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> 
     """
     if not isinstance(y_pred, Ragged):
         owner = backends.of(y_pred)
-        predictions = owner.asarray(y_pred)
+        predictions = owner.wide(owner.asarray(y_pred))
         targets = _dense(where, "targets", y_true, predictions, owner)
         weights = None if sample_weight is None else _dense(where, "sample_weight", sample_weight, predictions, owner)
         return targets, predictions, weights
@@ -53,7 +54,7 @@ def aligned(where: str, y_true: Any, y_pred: Any, sample_weight: Any = None) -> 
     if isinstance(y_pred.values, Ragged):
         with naming_outer_rows(y_pred.rows):
             return aligned(f"{where}, rows within the rows", targets, y_pred.values, weights)
-    return targets, y_pred.values, weights
+    return targets, owner.wide(y_pred.values), weights
 
 
 def is_nested(x: Any) -> bool:

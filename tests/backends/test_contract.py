@@ -69,6 +69,9 @@ COMPARED = {
     # In test_dense_kernels.py.
     "dense",
     "layer_norm",
+    # In tests/export.
+    "graph_rows",
+    "is_empty",
     # In tests/training/test_ctc.py.
     "ctc",
     # In test_jax_compiled.py: a compiled step is the step.

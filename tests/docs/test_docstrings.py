@@ -12,7 +12,7 @@ import pytest
 
 import padless
 
-NEEDS = {"torch": "padless.backends.torch", "jax": "padless.backends.jax"}
+NEEDS = {"torch": "padless.backends.torch", "jax": "padless.backends.jax", "sklearn": "padless.wrappers."}
 
 
 def modules() -> Iterator[str]:

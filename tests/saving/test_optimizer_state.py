@@ -25,6 +25,7 @@ OPTIMIZERS: list[Any] = [
     padless.optimizers.Muon(),
     padless.optimizers.Nadam(),
     padless.optimizers.Adam(lazy_embeddings=True, gradient_accumulation_steps=4),
+    padless.optimizers.LossScaleOptimizer("adam", initial_scale=4.0),
     padless.optimizers.Adam(padless.schedules.ExponentialDecay(0.1, 2, 0.5), use_ema=True),
 ]
 

@@ -6,6 +6,7 @@ A backend overrides what it does faster, and every override is tested against it
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from abc import ABC, abstractmethod
@@ -18,6 +19,7 @@ import numpy as np
 
 from padless.errors import ArgumentError, explain
 from padless.lengths import Transposed, Window
+from padless.mixed_precision import HALVES
 from padless.rows import PairRows, RowPartition, weakly
 
 if TYPE_CHECKING:
@@ -114,6 +116,25 @@ class Program:
         """
 
 
+SUMMING = ("segment_sum", "attention", "pair_scores", "pair_shares", "pair_sums", "ctc")
+"""Methods that add up many numbers of their first argument: of 16 bits, they compute in float32 and give 16 bits."""
+
+
+def _in_float32(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a backend that never adds up in 16 bits."""
+
+    @functools.wraps(method)
+    def summed(self: Backend, x: Array, *args: Any, **kwargs: Any) -> Any:
+        kind = _dtype_names.get(x.dtype) or self.dtype_name(x)
+        if kind not in HALVES:
+            return method(self, x, *args, **kwargs)
+        wide = [self.wide(one) if self.is_array(one) else one for one in args]
+        named = {name: self.wide(one) if self.is_array(one) else one for name, one in kwargs.items()}
+        return self.cast(method(self, self.wide(x), *wide, **named), kind)
+
+    return summed
+
+
 class Backend(ABC):
     """One array framework, behind some fifteen methods.
 
@@ -122,6 +143,7 @@ class Backend(ABC):
         xp: the framework's array-API namespace.
         trains: whether it has gradients.
         compiles: whether programs are compiled for each size of a batch.
+        halves: names of the dtypes of 16 bits that it computes in.
         native: the framework's own functions by the name of an activation, for what its formula in `xp` is slow at.
     """
 
@@ -129,7 +151,14 @@ class Backend(ABC):
     xp: Any
     trains: ClassVar[bool] = True
     compiles: ClassVar[bool] = False
+    halves: ClassVar[frozenset[str]] = HALVES
     native: ClassVar[Mapping[str, Callable[[Array], Array]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in SUMMING:
+            if name in cls.__dict__:
+                setattr(cls, name, _in_float32(cls.__dict__[name]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickled model finds the backend of its new process by name.
@@ -196,6 +225,10 @@ class Backend(ABC):
     def cast(self, x: Array, dtype: str) -> Array:
         """Change the dtype of an array."""
         return self.xp.astype(x, getattr(self.xp, dtype))
+
+    def wide(self, x: Array) -> Array:
+        """Floats of 16 bits as float32, in which sums of many are right; anything else as it is."""
+        return self.cast(x, "float32") if self.dtype_name(x) in HALVES else x
 
     def stop_gradient(self, x: Array) -> Array:
         """The same numbers, through which no gradient flows."""
@@ -422,6 +455,10 @@ class Backend(ABC):
         Returns:
             (..., D).
         """
+        kind = self.dtype_name(x)
+        if kind in HALVES:
+            scale, shift = (None if one is None else self.wide(one) for one in (gamma, beta))
+            return self.cast(self.layer_norm(self.wide(x), scale, shift, epsilon, axes), kind)
         centred = x - self.xp.mean(x, axis=axes, keepdims=True)
         y = centred / self.xp.sqrt(self.xp.mean(centred * centred, axis=axes, keepdims=True) + epsilon)
         y = y if gamma is None else y * gamma
@@ -765,6 +802,17 @@ class Backend(ABC):
         """
         raise NotImplementedError
 
+    def remat(self, function: Callable[[], Any]) -> Any:
+        """Call a function so that what it computes on its way is not kept for gradients, but computed again.
+
+        Args:
+            function: without arguments; gives the same whenever it is called. Gradients flow to all arrays it reads.
+
+        Returns:
+            What it returns: a tree of arrays and Ragged.
+        """
+        return function()
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Make a function faster that is called again and again with arrays; the same function, where nothing helps."""
         return function
@@ -827,6 +875,23 @@ class Backend(ABC):
             True if so; False where nothing is compiled, or nobody would look afterwards.
         """
         return False
+
+    def is_empty(self, x: Array) -> bool:
+        """Whether an array has no entry; False where nobody knows, since what is computed of none does no harm."""
+        return 0 in x.shape
+
+    def graph_rows(self, x: Array, mask: Array | None) -> tuple[RowPartition, Array | None] | None:
+        """The rows of a padded array in a program that is being exported, whose sizes nobody knows.
+
+        Args:
+            x: (B, T, ...).
+            mask: (B, T) bool; None where all steps are real.
+
+        Returns:
+            The rows, and the (N,) place of each step in the array reshaped to (B*T, ...), None for all; or None where
+            nothing is exported.
+        """
+        return None
 
     def assumed(self) -> Array | None:
         """Whether all that was assumed since the last call is true: one bool; None where nothing was."""
@@ -918,7 +983,7 @@ class Backend(ABC):
         Args:
             optimizer: holds the rule and its constants.
             weights: arrays by path.
-            gradients: arrays by path, already clipped.
+            gradients: by path, already clipped; of a table perhaps of some rows.
             slots: what the rule remembers: {slot name: {path: array}}.
             learning_rate: of this step.
             iteration: 0 for the first step.
@@ -947,6 +1012,17 @@ class Backend(ABC):
         """
         # Not weight * (1 - share): in float32 that loses most digits of the share.
         return {path: weight - weight * share for path, weight in weights.items()}
+
+    def added_up(self, gradient: RowGradient) -> RowGradient:
+        """Say of each row of a gradient once what it says of it.
+
+        Args:
+            gradient: what `value_and_grad` gave.
+
+        Returns:
+            The same gradient, its rows in order.
+        """
+        raise NotImplementedError
 
     def update_rows(
         self,
@@ -979,11 +1055,15 @@ class Backend(ABC):
         return xp.where(touched, new, weight), {n: xp.where(touched, after[n], slots[n]) for n in slots}
 
 
+for _name in SUMMING:
+    setattr(Backend, _name, _in_float32(getattr(Backend, _name)))
+
+
 class RowGradient(NamedTuple):
     """The gradient of a table of which some rows were looked up; zero for the others.
 
     Attributes:
-        rows: (n,) numbers of the rows, each once.
+        rows: (n,) numbers of the rows; what is said of a row more than once adds up.
         values: (n, ...) their gradients.
     """
 

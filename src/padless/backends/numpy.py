@@ -18,6 +18,7 @@ class NumpyBackend(Backend):
 
     name: ClassVar[str] = "numpy"
     trains: ClassVar[bool] = False
+    halves: ClassVar[frozenset[str]] = frozenset()
     xp: Any = xp
 
     def asarray(self, x: Any, dtype: str | None = None) -> Array:

@@ -280,6 +280,7 @@ class Softmax(Layer):
 
     view = "steps"
     reads = "floats"
+    sums = True
 
     def __init__(self, axis: Any = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)

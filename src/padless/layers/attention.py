@@ -229,6 +229,8 @@ class Attention(AcrossRows):
     Source: Luong and others 2015, Effective approaches to attention-based neural machine translation.
     """
 
+    sums = True
+
     def __init__(
         self,
         use_scale: bool = False,
@@ -438,11 +440,13 @@ class _Projection(Layer):
         Returns:
             (N, ..., *outer).
         """
-        (columns, made), before, xp = self._sizes, x.shape[: x.ndim - len(self.inner)], self.xp
-        flat = x if x.ndim == 2 and len(before) == 1 else xp.reshape(x, (math.prod(before), columns))
-        bias = self.bias if self.bias is None or self.bias.ndim == 1 else xp.reshape(self.bias, (made,))
-        y = self.backend.dense(flat, xp.reshape(self.kernel, (columns, made)), bias)
-        return self.xp.reshape(y, (*before, *self.outer))
+        (columns, made), before, reshape = self._sizes, x.shape[: x.ndim - len(self.inner)], self.xp.reshape
+        flat = x if len(before) == 1 and x.ndim == 2 else reshape(x, (math.prod(before), columns))
+        bias, kernel = self.bias, self.kernel
+        if bias is not None and len(self.outer) > 1:
+            bias = reshape(bias, (made,))
+        y = self.backend.dense(flat, kernel if kernel.ndim == 2 else reshape(kernel, (columns, made)), bias)
+        return y if len(before) == len(self.outer) == 1 else reshape(y, (*before, *self.outer))
 
     def project(self, like: Ragged, x: Array, activation: Callable[[Array], Array] | None = None) -> Array:
         """Project the steps of rows, and count what comes of it.
@@ -463,6 +467,8 @@ class _Projection(Layer):
 
 class _HeadedAttention(AcrossRows):
     """What MultiHeadAttention and GroupedQueryAttention share: H heads of queries, G heads of keys and values."""
+
+    reads_weights_of = ("query", "key", "value", "gate", "attention_output")
 
     _heads: int
     _groups: int
@@ -527,7 +533,7 @@ class _HeadedAttention(AcrossRows):
             outer,
             self._options,
             name=name,
-            dtype=self.dtype,
+            dtype=self.dtype_policy,
             trainable=self.trainable,
             activity_regularizer=self._activity,
         )
@@ -649,8 +655,9 @@ class _HeadedAttention(AcrossRows):
             y = xp.permute_dims(x, order)
             entries, free = math.prod(y.shape[1 : 1 + len(along)]), y.shape[1 + len(along) : -2]
             moved.append(y.shape)
-            flat = xp.reshape(y, (y.shape[0] * entries, math.prod(free) * y.shape[-2], y.shape[-1]))
-            parts.append((flat, of.scaled(entries) if timed else RowPartition.uniform(y.shape[0], entries)))
+            flat = xp.reshape(y, (y.shape[0], entries, math.prod(free) * y.shape[-2], y.shape[-1]))
+            dense = Ragged.from_padded(flat)
+            parts.append((dense.values, of.scaled(entries) if timed else dense.rows))
         free = moved[0][1 + len(along) : -2]
         if options["mask"] is not None and options["mask"].shape[1] > 1:
             options = {**options, "mask": xp.concat([options["mask"]] * math.prod(free), axis=1)}

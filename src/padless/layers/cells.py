@@ -29,6 +29,7 @@ class GatedCell(Layer):
     """
 
     reads = "floats"
+    sums = True
     kind: ClassVar[str]
     gates: ClassVar[int]
     width: ClassVar[str] = "units"
@@ -255,7 +256,7 @@ class GatedCell(Layer):
         if self.seed is not None:
             seed = (self.seed, *seed)
         kept = self.backend.random_uniform(seed, shape, "float32") >= share
-        return self.backend.cast(kept, self.dtype) / (1 - share)
+        return self.backend.cast(kept, self.call_dtype) / (1 - share)
 
 
 class _Formula:
@@ -646,6 +647,8 @@ class StackedRNNCells(Layer):
     """
 
     reads = "floats"
+    reads_weights_of = ("cells",)
+    sums = True
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -828,7 +831,7 @@ def zeros(owner: Layer, nrows: int, state_size: Any) -> list[Any]:
         if isinstance(size, list):
             return [made(one) for one in size]
         shape = (nrows, *size) if isinstance(size, tuple) else (nrows, size)
-        return xp.zeros(shape, dtype=getattr(xp, owner.dtype), device=backend.device)
+        return xp.zeros(shape, dtype=getattr(xp, owner.call_dtype), device=backend.device)
 
     return [made(size) for size in (state_size if isinstance(state_size, list | tuple) else [state_size])]
 

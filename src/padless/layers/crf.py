@@ -67,6 +67,7 @@ class CRF(Layer):
 
     view = "ragged"
     reads = "floats"
+    sums = True
 
     def __init__(
         self,
@@ -183,8 +184,8 @@ class CRF(Layer):
             scores = self.activation(scores + self.bias if self.use_bias else scores)
         ranks = index(x.rows, "ranks")
         chain, first = self.chain_kernel[None], (ranks == 0)[:, None]
-        zero = xp.zeros_like(scores[:1])
         if self.use_boundary:
+            zero = xp.zeros_like(self.left_boundary[None])
             lengths = xp.take(index(x.rows, "row_lengths"), index(x.rows, "value_rowids"), axis=0)
             scores = scores + xp.where(first, self.left_boundary[None], zero)
             scores = scores + xp.where((ranks == lengths - 1)[:, None], self.right_boundary[None], zero)

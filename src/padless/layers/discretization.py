@@ -20,6 +20,7 @@ class Categories(Layer):
     """What both layers share: ids written as one_hot, or each row's, or the last axis's, together."""
 
     view = "ragged"
+    sums = True
     output_mode: str
 
     def __init__(self, output_mode: str, known: tuple[str, ...], sparse: bool, **kwargs: Any) -> None:
@@ -50,16 +51,16 @@ class Categories(Layer):
         if self.output_mode == "one_hot" and not isinstance(ids, Ragged) and ids.ndim > 1 and ids.shape[-1] == 1:
             values = values[..., 0]
         numbers = backend.asarray(np.arange(depth, dtype=np.int64))
-        hot = backend.cast(xp.expand_dims(backend.cast(values, "int64"), axis=-1) == numbers, self.dtype)
+        hot = backend.cast(xp.expand_dims(backend.cast(values, "int64"), axis=-1) == numbers, self.call_dtype)
         if self.output_mode == "one_hot":
             return ids.with_values(hot) if isinstance(ids, Ragged) else hot
         if weights is not None:
-            hot = hot * xp.expand_dims(backend.cast(weights, self.dtype), axis=-1)
+            hot = hot * xp.expand_dims(backend.cast(weights, self.call_dtype), axis=-1)
         if isinstance(ids, Ragged):
             counted = backend.segment_sum(hot, ids.rows)
         else:
             counted = xp.sum(hot, axis=max(hot.ndim - 2, 0))
-        return backend.cast(counted > 0, self.dtype) if self.output_mode == "multi_hot" else counted
+        return backend.cast(counted > 0, self.call_dtype) if self.output_mode == "multi_hot" else counted
 
 
 class CategoryEncoding(Categories):
@@ -225,7 +226,7 @@ class Discretization(Categories):
             raise NotBuiltError(explain(self.place, expected="boundaries", got="none", fix=fix))
         bounds = self.bin_boundaries if self.bin_boundaries is not None else [0.0] * ((self.num_bins or 1) - 1)
         values = x.values if isinstance(x, Ragged) else x
-        bins = self._bins(values, self.backend.asarray(np.asarray(bounds, self.dtype)))
+        bins = self._bins(values, self.backend.asarray(np.asarray(bounds, self.call_dtype)))
         return self.written(x.with_values(bins) if isinstance(x, Ragged) else bins, len(bounds) + 1)
 
     def _bins(self, values: Array, bounds: Array) -> Array:

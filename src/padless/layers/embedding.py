@@ -53,6 +53,7 @@ class Embedding(Layer):
 
     view = "steps"
     reads = "ids"
+    sums = True
 
     def __init__(
         self,
@@ -275,10 +276,15 @@ class ReversibleEmbedding(Embedding):
             return super().call(x)
         require_features(self.place, x, self.output_dim)
         kernel = self.embeddings.T if self.tie_weights else self.reverse_embeddings
-        dtype = self.reverse_dtype or self.dtype
+        dtype = self.reverse_dtype or self.compute_dtype
         scores = self.backend.cast(x, dtype) @ self.backend.cast(kernel, dtype)
         cap = self.logit_soft_cap
         return scores if cap is None else cap * self.xp.tanh(scores / cap)
+
+    def _computed(self, x: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # Scores are a product, whose dtype `call` says itself; what is looked up comes out of the table as it is.
+        reverse = kwargs.get("reverse", args[0] if args else False)
+        return self._dispatch(x, args, kwargs) if reverse else super()._computed(x, args, kwargs)
 
     def _run(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         # Vectors are no ids: there is nothing to be looked up or masked.

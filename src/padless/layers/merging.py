@@ -51,9 +51,11 @@ class _Merge(Layer):
 
     def _require_fitting(self, x: Sequence[Array]) -> None:
         shapes = [tuple(value.shape) for value in x]
-        fitting = len({shape[:1] for shape in shapes}) == 1
+        # Compared, not put into sets: in a program that is being exported, a size may be a name.
+        fitting = all(shape[:1] == shapes[0][:1] for shape in shapes)
         for axis in range(1, max(map(len, shapes))):
-            fitting = fitting and len({shape[-axis] for shape in shapes if len(shape) > axis} - {1}) < 2
+            sizes = [shape[-axis] for shape in shapes if len(shape) > axis and shape[-axis] != 1]
+            fitting = fitting and all(size == sizes[0] for size in sizes)
         if not fitting:
             raise ShapeError(
                 explain(
@@ -258,8 +260,8 @@ class Concatenate(Layer):
 
     def _require_fitting(self, x: Sequence[Array]) -> None:
         shapes = [tuple(value.shape) for value in x]
-        others = {(*s[: len(s) + self._axis], *s[len(s) + self._axis + 1 :]) for s in shapes}
-        if len({len(s) for s in shapes}) > 1 or len(others) > 1:
+        others = [(*s[: len(s) + self._axis], *s[len(s) + self._axis + 1 :]) for s in shapes]
+        if any(len(s) != len(shapes[0]) for s in shapes) or any(other != others[0] for other in others):
             raise ShapeError(
                 explain(
                     self.place,
@@ -322,6 +324,7 @@ class Dot(Layer):
     view = "ragged"
     merges = True
     reads = "floats"
+    sums = True
 
     def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

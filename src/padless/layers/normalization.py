@@ -24,6 +24,7 @@ class _Normalization(Layer):
 
     view: ClassVar[View | None] = "steps"
     reads = "floats"
+    sums = True
 
     axis: Any
     center: Any
@@ -453,7 +454,7 @@ class GroupNormalization(_Normalization):
         values = x.values if isinstance(x, Ragged) else x
         if self._axes == (-1,):
             require_features(self.place, values, self._beside[-1])
-        if not math.prod(values.shape):
+        if self.backend.is_empty(values):
             return x
         at, size = values.ndim + self._axes[0], values.shape[self._axes[0]]
         split = (*values.shape[:at], self.groups, size // self.groups, *values.shape[at + 1 :])
@@ -623,6 +624,7 @@ class SpectralNormalization(Layer):
     """
 
     view = "ragged"
+    sums = True
 
     def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -681,7 +683,9 @@ class SpectralNormalization(Layer):
         if not self.training:
             return self.layer(x, *args, **kwargs)
         kernel = getattr(self.layer, self.matrix)
-        vector, divided = self._divided(self.backend.stop_gradient(kernel))
+        kind = self.backend.dtype_name(kernel)
+        vector, divided = self._divided(self.backend.wide(self.backend.stop_gradient(kernel)))
+        divided = divided if kind == self.call_dtype else self.backend.cast(divided, kind)
         self.assign("vector_u", vector)
         # The numbers of the divided matrix; gradients go on to the trained one as they are.
         self.layer.__dict__[self.matrix] = kernel + self.backend.stop_gradient(divided - kernel)

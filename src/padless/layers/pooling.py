@@ -20,6 +20,7 @@ class _Pooling1D(FeatureAxis):
 
     view = "ragged"
     reads = "floats"
+    sums = True
 
     def __init__(
         self,
@@ -145,7 +146,7 @@ class AveragePooling1D(_Pooling1D):
         """
         _, taps = self._taps(x, 0)
         sums = self.xp.sum(taps, axis=1)
-        counts = self.backend.cast(self.backend.index(x.rows, "taps_inside", self._window), self.dtype)
+        counts = self.backend.cast(self.backend.index(x.rows, "taps_inside", self._window), self.call_dtype)
         return Ragged(sums / self._of_windows(counts, sums), x.rows.derived(self._window))
 
 
@@ -154,6 +155,7 @@ class _GlobalPooling1D(FeatureAxis):
 
     view = "ragged"
     reads = "floats"
+    sums = True
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -243,6 +245,7 @@ class _AdaptivePooling1D(FeatureAxis):
 
     view = "ragged"
     reads = "floats"
+    sums = True
 
     def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)

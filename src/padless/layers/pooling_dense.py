@@ -18,6 +18,7 @@ class _Pooling(FeatureAxis):
     """What windows over several axes have. They are pooled along one axis after the other."""
 
     reads = "floats"
+    sums = True
     spatial: ClassVar[int]
 
     def __init__(
@@ -99,7 +100,7 @@ class _AveragePooling(_Pooling):
         shares = [((places >= 0) & (places < x.shape[axis])).astype(np.float64) for places in taps]
         counts = sum(shares[1:], start=shares[0])
         parts = [
-            self._seen(x, axis, places) * self.backend.asarray((share / counts).reshape(shape), self.dtype)
+            self._seen(x, axis, places) * self.backend.asarray((share / counts).reshape(shape), self.call_dtype)
             for places, share in zip(taps, shares, strict=True)
         ]
         return reduce(lambda a, b: a + b, parts)
@@ -225,6 +226,7 @@ class _GlobalPooling(FeatureAxis):
     """What pooling over all places has."""
 
     reads = "floats"
+    sums = True
     spatial: ClassVar[int]
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
@@ -375,6 +377,7 @@ class _AdaptivePooling(FeatureAxis):
     """What pooling to a given number of places has: window i of n goes from floor(i L / n) to ceil((i + 1) L / n)."""
 
     reads = "floats"
+    sums = True
     spatial: ClassVar[int]
 
     def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any) -> None:

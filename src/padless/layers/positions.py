@@ -20,6 +20,7 @@ class _Positions(Layer):
     """What the layers of this file share: the place of each step, counted from its row's first live step."""
 
     view = "ragged"
+    sums = True
 
     def _places(self, x: Ragged, start_index: Any, positions: Any) -> Array:
         """(N,) whole numbers.
@@ -74,8 +75,8 @@ class _Positions(Layer):
     def _angles(self, places: Array, frequencies: np.ndarray[Any, Any]) -> Array:
         """(N, F) place times frequency."""
         backend, xp = self.backend, self.xp
-        known = backend.asarray(frequencies, self.dtype)
-        return xp.expand_dims(backend.cast(places, self.dtype), axis=-1) * xp.expand_dims(known, axis=0)
+        known = backend.asarray(frequencies, self.call_dtype)
+        return xp.expand_dims(backend.cast(places, self.call_dtype), axis=-1) * xp.expand_dims(known, axis=0)
 
 
 class RotaryEmbedding(_Positions):
@@ -360,7 +361,7 @@ class TokenAndPositionEmbedding(Layer):
                     fix="layers.Dense(vocabulary_size) for what goes out",
                 )
             )
-        options: dict[str, Any] = {"dtype": self.dtype, "trainable": self.trainable}
+        options: dict[str, Any] = {"dtype": self.dtype_policy, "trainable": self.trainable}
         self.token_embedding = Embedding(
             vocabulary_size,
             embedding_dim,

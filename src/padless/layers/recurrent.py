@@ -68,6 +68,8 @@ class RNN(Layer):
 
     view = "ragged"
     reads = "floats"
+    reads_weights_of = ("cell",)
+    sums = True
 
     def __init__(
         self,
@@ -91,6 +93,8 @@ class RNN(Layer):
             what = f"{where}: activity_regularizer"
             raise NotThereYetError(explain(what, expected="that of the layer", got="one of the cell", fix=fix))
         self.cell = cell
+        # A cell is run in the dtype of the layer, whatever it is when called alone.
+        self._special = self._special or getattr(cell, "_special", False)
         self.return_sequences = return_sequences
         self.return_state = return_state
         self.go_backwards = go_backwards
@@ -170,7 +174,7 @@ class RNN(Layer):
         # Zeros that the cell makes itself are as they should be; there is nothing to be looked at in each call.
         own = type(self).get_initial_state is RNN.get_initial_state
         own = own and getattr(type(self.cell), "get_initial_state", None) is GatedCell.get_initial_state
-        self._begins_with_zeros = own and self.cell.dtype == self.dtype
+        self._begins_with_zeros = own and self.cell.call_dtype == self.call_dtype
         build_cell(self.cell, Spec((None, *self.step_shape), getattr(spec, "dtype", self.dtype), ragged=False))
 
     def call(self, x: Ragged, initial_state: Any = None, in_order: bool = False) -> Any:
@@ -240,7 +244,7 @@ class RNN(Layer):
         array = self.backend.asarray(state)
         kind = self.backend.dtype_name(array)
         floats = kind.startswith(("float", "bfloat"))
-        return self.backend.cast(array, self.dtype) if floats and kind != self.dtype else array
+        return self.backend.cast(array, self.call_dtype) if floats and kind != self.call_dtype else array
 
     def _refuse_states(self, what: str, expected: str, came: list[tuple[int, ...]], fix: str) -> None:
         got = f"{len(came)} of shape {', '.join(map(str, came))}"

@@ -39,11 +39,12 @@ class Rescaling(Layer):
 
     view = "steps"
     reads = "floats"
+    sums = True
 
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.scale = np.asarray(scale, self.dtype)
-        self.offset = np.asarray(offset, self.dtype)
+        self.scale = np.asarray(scale, self.call_dtype)
+        self.offset = np.asarray(offset, self.call_dtype)
 
     def build(self, spec: Spec) -> None:
         """Look at the shapes.
@@ -106,6 +107,7 @@ class Normalization(Layer):
 
     view = "steps"
     reads = "floats"
+    sums = True
 
     def __init__(
         self, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
@@ -123,8 +125,8 @@ class Normalization(Layer):
                 )
             )
         self.axis = axis
-        self.mean = None if mean is None else np.asarray(mean, self.dtype)
-        self.variance = None if variance is None else np.asarray(variance, self.dtype)
+        self.mean = None if mean is None else np.asarray(mean, self.call_dtype)
+        self.variance = None if variance is None else np.asarray(variance, self.call_dtype)
         self.invert = invert
 
     def build(self, spec: Spec) -> None:
@@ -223,7 +225,7 @@ class Normalization(Layer):
         if not count:
             fix = "data with at least one live step"
             raise DataError(explain(f"{self.place}: adapt", expected="numbers", got="none", fix=fix))
-        self.mean, self.variance = mean.astype(self.dtype), (squares / count).astype(self.dtype)
+        self.mean, self.variance = mean.astype(self.call_dtype), (squares / count).astype(self.call_dtype)
         self._place_statistics()
 
     def learned_arrays(self) -> list[np.ndarray[Any, Any]]:

@@ -253,7 +253,7 @@ class UpSampling2D(_UpSampling):
         """
         if self.interpolation == "nearest":
             return super().call(x)
-        x = self.backend.cast(x, self.dtype)
+        x = self.backend.cast(x, self.call_dtype)
         for axis, times in enumerate(self.size, start=1):
             x = self._between(x, axis, times)
         return x
@@ -268,7 +268,7 @@ class UpSampling2D(_UpSampling):
         shape = (-1, *(1 for _ in x.shape[axis + 1 :]))
         parts = [
             self.xp.take(x, self.backend.asarray(np.clip(places[:, tap], 0, length - 1)), axis=axis)
-            * self.backend.asarray(shares[:, tap].reshape(shape), self.dtype)
+            * self.backend.asarray(shares[:, tap].reshape(shape), self.call_dtype)
             for tap in range(2 * reach)
         ]
         return reduce(lambda a, b: a + b, parts)

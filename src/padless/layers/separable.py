@@ -40,6 +40,8 @@ class _Depthwise(Windowed):
 class DepthwiseConvolution(_Depthwise):
     """A depthwise convolution over any number of axes."""
 
+    sums = True
+
     def __init__(
         self,
         kernel_size: Any,

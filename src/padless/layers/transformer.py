@@ -49,7 +49,7 @@ class _Block(Layer):
         }
 
     def _common(self, name: str) -> dict[str, Any]:
-        return {"name": name, "dtype": self.dtype, "trainable": self.trainable}
+        return {"name": name, "dtype": self.dtype_policy, "trainable": self.trainable}
 
     def _attention(self, name: str, query: Spec, value: Spec) -> MultiHeadAttention:
         for one in (query, value):

@@ -15,6 +15,8 @@ from padless.ragged import Ragged
 class TransposedConvolution(Convolution):
     """A transposed convolution over any number of axes."""
 
+    sums = True
+
     def __init__(
         self,
         filters: int,

@@ -391,7 +391,7 @@ def _normalized(where: str, x: Any, axis: Any, logarithm: bool) -> Any:
     if not isinstance(x, Ragged):
         array = array_of(x)
         array = _floats(backends.of(array), array)
-        if 0 in array.shape:
+        if backends.of(array).is_empty(array):
             return array
         if axis is None:
             flat = backends.of(array).xp.reshape(array, (-1,))

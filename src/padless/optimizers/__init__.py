@@ -16,17 +16,21 @@ from padless.optimizers.arguments import Common
 from padless.optimizers.base import Array, LearningRate, Optimizer, Slots
 from padless.optimizers.descent import SGD, Lion
 from padless.optimizers.ftrl import Ftrl
+from padless.optimizers.loss_scale import LossScaleOptimizer
 from padless.optimizers.muon import Muon
 from padless.optimizers.squares import Adadelta, Adafactor, Adagrad, RMSprop
 
 __all__ = [
     "SGD", "Absent", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Array", "Common", "Ftrl", "Lamb",
-    "LearningRate", "Lion", "LostOptimizerWarning", "Muon", "Nadam", "Optimizer", "RMSprop", "Slots", "get",
+    "LearningRate", "Lion", "LossScaleOptimizer", "LostOptimizerWarning", "Muon", "Nadam", "Optimizer", "RMSprop",
+    "Slots", "get",
 ]  # fmt: skip
 
 _KINDS = (SGD, Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, Ftrl, Lamb, Lion, Muon, Nadam, RMSprop)
 _KNOWN: dict[str, type[Optimizer]] = {name: kind for kind in _KINDS for name in (kind.__name__, kind.__name__.lower())}
-_KERAS_ONLY = ("multi_optimizer", "optimizer_map", "loss_scale_optimizer", "schedule_free_adam_w")
+_WRAPPING: dict[str, type[Optimizer]] = {"LossScaleOptimizer": LossScaleOptimizer}
+"""Known from files; they need another optimizer."""
+_KERAS_ONLY = ("multi_optimizer", "optimizer_map", "schedule_free_adam_w")
 
 
 def get(identifier: Any, backend: Backend | None = None) -> Optimizer:
@@ -64,7 +68,7 @@ def get(identifier: Any, backend: Backend | None = None) -> Optimizer:
     if _makes_one_of_torch(identifier):
         return (backend or backends.current()).making(identifier)
     name = identifier.lower() if isinstance(identifier, str) and identifier.lower() in _KNOWN else identifier
-    return find("optimizer", name, _KNOWN, Optimizer, _KERAS_ONLY)
+    return find("optimizer", name, _KNOWN | _WRAPPING, Optimizer, _KERAS_ONLY)
 
 
 def _of_torch(kind: type) -> bool:

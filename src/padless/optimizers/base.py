@@ -278,15 +278,37 @@ class Optimizer(Configured):
         """
         with backend.no_gradient():
             self.prepare(backend, weights)
-            slots, numbers = self.held(weights), self.numbers()
-            if self.gathers:
-                slots = self.accumulated(backend, slots, dict.fromkeys(self.parts, (gradients, 1.0)))
-            new_weights, after = weights, slots
-            if self.steps_next:
+            numbers = self.numbers()
+
+            def use(slots: Any, gradients: dict[str, Array]) -> tuple[dict[str, Array], Any]:
+                if self.gathers:
+                    slots = self.accumulated(backend, slots, dict.fromkeys(self.parts, (gradients, 1.0)))
+                if not self.steps_next:
+                    return weights, slots
                 gradients = self.mean(backend, slots, weights) if self.gathers else gradients
-                new_weights, after = self.step(backend, weights, gradients, slots, **numbers)
+                return self.step(backend, weights, gradients, slots, **numbers)
+
+            new_weights, after = self.taken(backend, weights, self.held(weights), gradients, use)
         self.remember(after)
         return new_weights
+
+    def taken(
+        self, backend: Backend, weights: dict[str, Array], slots: Any, gradients: Any, use: Callable[[Any, Any], Any]
+    ) -> tuple[dict[str, Array], Any]:
+        """Use the gradients of a batch; a function of its arguments alone.
+
+        Args:
+            backend: of the arrays.
+            weights: arrays by path.
+            slots: what `held` gave.
+            gradients: by path; where several batches make a step, those of each part beside what they are divided by.
+            use: of slots and gradients, gives new weights and slots.
+
+        Returns:
+            New weights and new slots.
+        """
+        found: tuple[dict[str, Array], Any] = use(slots, gradients)
+        return found
 
     def step(
         self,
@@ -330,7 +352,7 @@ class Optimizer(Configured):
         iteration: int,
     ) -> tuple[dict[str, Array], dict[str, Slots]]:
         """The step of the formula alone."""
-        clipped = self._clipped(backend.xp, gradients)
+        clipped = self._clipped(backend, gradients)
         lazy = self.lazily().intersection(weights)
         if not lazy:
             decayed = self.decay(backend, weights, learning_rate)
@@ -357,17 +379,20 @@ class Optimizer(Configured):
         """Paths of the tables of which a step changes only the rows that it looked up."""
         return self.tables if self.lazy_embeddings else frozenset()
 
-    def _clipped(self, xp: Any, gradients: dict[str, Any]) -> dict[str, Any]:
+    def _clipped(self, backend: Backend, gradients: dict[str, Any]) -> dict[str, Any]:
         """As `clip`; of gradients of some rows, these: zeros change no norm."""
-        return _by_values(lambda values: self.clip(xp, values), gradients)
+        if self.clipnorm or self.clipvalue or self.global_clipnorm:
+            gradients = {p: backend.added_up(g) if isinstance(g, RowGradient) else g for p, g in gradients.items()}
+        return _by_values(lambda values: self.clip(backend.xp, values), gradients)
 
     # ---- a scaled loss
 
-    def scaled(self, loss: Array) -> Array:
+    def scaled(self, loss: Array, slots: Any = None) -> Array:
         """The loss that gradients are computed of.
 
         Args:
             loss: a number.
+            slots: what `held` gave.
 
         Returns:
             The loss times `loss_scale_factor`, if there is one.

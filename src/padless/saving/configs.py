@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MODULES = (
     "padless.layers", "padless.model", "padless.initializers", "padless.regularizers", "padless.constraints",
     "padless.losses", "padless.metrics", "padless.optimizers", "padless.schedules", "padless.activations",
+    "padless.mixed_precision",
 )  # fmt: skip
 _FUNCTIONS = ("padless.ops", "padless.row_ops", "padless.operation")
 """What else is found in files; names in these modules are free for what users register."""

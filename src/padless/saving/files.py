@@ -87,7 +87,7 @@ def save_model(model: Model, path: Any, overwrite: bool = True, zipped: bool | N
         config["input"] = spec_config(model._first_spec)
     if model.compiled:
         config["compile"] = serialize(model.compile_arguments)
-        if keras_optimizers.known(model.optimizer):
+        if keras_optimizers.ours(model.optimizer):
             tree, remembered = apart(of_optimizer(model), "the optimizer")
             metadata["optimizer"] = json.dumps(tree)
             arrays |= {f"{OPTIMIZER}{key}": array for key, array in remembered.items()}

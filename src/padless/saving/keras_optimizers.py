@@ -14,7 +14,7 @@ import numpy as np
 
 from padless.backends.base import Array, Backend
 from padless.errors import DataError, explain
-from padless.optimizers import Absent, Adafactor, Nadam, Optimizer, RMSprop
+from padless.optimizers import Absent, Adafactor, LossScaleOptimizer, Nadam, Optimizer, RMSprop
 
 NDArray = np.ndarray[Any, Any]
 _PRODUCT = "momentum_product"
@@ -39,13 +39,25 @@ class _Variable(NamedTuple):
 
 
 def known(optimizer: Any) -> bool:
-    """Whether Keras has an optimizer like this one.
+    """Whether Keras's files can hold what an optimizer remembers.
 
     Args:
         optimizer: of a model; None where it has none.
 
     Returns:
-        False for one of another library, too.
+        False for one of another library, and for a `LossScaleOptimizer`, of which padless's own files hold it.
+    """
+    return ours(optimizer) and not isinstance(optimizer, LossScaleOptimizer)
+
+
+def ours(optimizer: Any) -> bool:
+    """Whether an optimizer is one of padless, or of a user.
+
+    Args:
+        optimizer: of a model; None where it has none.
+
+    Returns:
+        False for one of another library.
     """
     foreign = type(optimizer).__module__.startswith("padless.backends")
     return isinstance(optimizer, Optimizer) and not isinstance(optimizer, Absent) and not foreign

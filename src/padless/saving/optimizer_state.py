@@ -52,7 +52,7 @@ def into_optimizer(model: Any, tree: Tree, where: str) -> None:
     optimizer, asarray = model.optimizer, model.backend.asarray
     _check_numbers(tree, where)
     _check_kind(optimizer, tree, where)
-    if keras_optimizers.known(optimizer):
+    if keras_optimizers.ours(optimizer):
         likes = _likes(model, tree["slots"])
         made: dict[str, dict[str, Any]] = {}
         for name, slot in tree["slots"].items():

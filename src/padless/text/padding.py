@@ -6,20 +6,21 @@ import numbers
 import operator
 import struct
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from itertools import compress, count, islice, repeat
+from collections.abc import Callable, Collection
+from itertools import compress, pairwise, repeat
 from operator import attrgetter, itemgetter, setitem
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from padless import native
 from padless.errors import ArgumentError, DataError, DTypeError, ShapeError, explain, nearest
 
 Side = Literal["pre", "post"]
 
-# Rows that are looked at together before they are copied: few enough to be still in the cache at the copy.
-_BLOCK = 256
+# Numbers of rows that are put end to end, looked at and copied at a time: few enough to stay in the cache meanwhile.
+_BLOCK = 1 << 17
 
 # For the dtypes that the struct module writes as NumPy does: kind and bytes of the dtype, and struct's letter.
 _STRUCT_LETTERS = {np.dtype(letter).str[1:]: letter for letter in "bhiqBHIQfd"}
@@ -368,28 +369,61 @@ def _fill_from_arrays(out: NDArray[Any], rows: list[Any], lengths: list[int], pa
         dtypes: list[Any] = list(map(attrgetter("dtype"), rows))
     except AttributeError:
         return False
-    places = _places(out.shape[1], set(lengths), padding)
-    slots: Iterator[tuple[int, slice]] = zip(count(), map(places.__getitem__, lengths), strict=False)
-    if 0 in places:  # such rows may have any dtype and shape: np.array([]) is float64
-        slots = compress(slots, lengths)
+    at, counts = np.arange(len(rows)), np.array(lengths, np.int64)
+    if 0 in lengths:  # such rows may have any dtype and shape: np.array([]) is float64
+        at, counts = at[counts > 0], counts[counts > 0]
         rows, dtypes = list(compress(rows, lengths)), list(compress(dtypes, lengths))
     # Counting compares by identity first and is quicker than a set, which hashes every dtype.
     one_dtype = bool(dtypes) and dtypes.count(dtypes[0]) == len(dtypes)
     check = _array_casts(set(dtypes[:1] if one_dtype else dtypes), out.dtype)
-    if check is None or not _same_steps(rows, 1 in places, out.shape[2:]):
+    if check is None or not _same_steps(rows, 1 in lengths, out.shape[2:]):
         return False
-    put: Callable[[Any, Any, Any], None] = setitem
     try:
-        for start in range(0, len(rows) if check else 0, _BLOCK):
-            part = rows[start : start + _BLOCK]
-            if first_lost(np.concatenate(part), out.dtype) is not None:
-                return False
-            deque(map(put, repeat(out), islice(slots, len(part)), part), maxlen=0)
-        if not check:
-            deque(map(put, repeat(out), slots, rows), maxlen=0)
+        if one_dtype and not out.dtype.hasobject:
+            return _fill_by_blocks(out, rows, at, counts, padding, check)
+        put: Callable[[Any, Any, Any], None] = setitem
+        starts = (out.shape[1] - counts if padding == "pre" else np.zeros_like(counts)).tolist()
+        slots = zip(at.tolist(), map(slice, starts, (starts + counts).tolist()), strict=True)
+        deque(map(put, repeat(out), slots, rows), maxlen=0)
     except (TypeError, ValueError):  # rows with more axes than one, or foreign arrays that NumPy cannot read
         return False
     return True
+
+
+def _fill_by_blocks(
+    out: NDArray[Any], rows: list[Any], at: NDArray[Any], counts: NDArray[Any], padding: Side, check: bool
+) -> bool:
+    """Put some rows end to end at a time, cast them, and copy each to its place; False for a number that is lost."""
+    row_size, step_size = out.strides[:2]
+    sizes = counts * step_size
+    places = at * row_size + (row_size - sizes if padding == "pre" else 0)
+    blocks = np.cumsum(sizes) // (_BLOCK * out.itemsize)
+    edges = [0, *(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(rows)]
+    # Memory that is used again: new pages cost as much as what is written to them.
+    most = max(int(counts[first:last].sum()) for first, last in pairwise(edges))
+    source, target = (np.empty((most, *out.shape[2:]), dtype) for dtype in (rows[0].dtype, out.dtype))
+    for first, last in pairwise(edges):
+        steps = source[: int(counts[first:last].sum())]
+        np.concatenate(rows[first:last], out=steps)
+        if check and first_lost(steps, out.dtype) is not None:
+            return False
+        if steps.dtype != out.dtype:
+            np.copyto(target[: len(steps)], steps, casting="unsafe")
+            steps = target[: len(steps)]
+        _scatter(steps, sizes[first:last], places[first:last], out)
+    return True
+
+
+def _scatter(steps: NDArray[Any], sizes: NDArray[np.int64], places: NDArray[np.int64], out: NDArray[Any]) -> None:
+    """Copy rows that lie end to end, of so many bytes each, to where they belong."""
+    copy = native.find("scatter_rows", "ppppn")
+    if copy is not None:
+        copy(steps.ctypes.data, sizes.ctypes.data, places.ctypes.data, out.ctypes.data, len(sizes))
+        return
+    source, memory, start = (*(array.reshape(-1).view(np.uint8) for array in (steps, out)), 0)
+    for size, place in zip(sizes.tolist(), places.tolist(), strict=True):
+        memory[place : place + size] = source[start : start + size]
+        start += size
 
 
 def _array_casts(sources: set[Any], target: np.dtype[Any]) -> bool | None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optree
 from jax import lax
 
 from padless.backends.base import Array, Backend, Cell, Program, Step
@@ -375,6 +376,17 @@ class JaxBackend(Backend):
         )
 
     # ---- training
+
+    def remat(self, function: Callable[[], Any]) -> Any:
+        trees: list[Any] = []
+
+        def flat() -> list[Array]:
+            leaves, tree = optree.tree_flatten(function(), namespace="padless")
+            trees.append(tree)
+            return leaves
+
+        leaves = jax.checkpoint(flat)()
+        return optree.tree_unflatten(trees[-1], leaves)
 
     def value_and_grad(
         self,

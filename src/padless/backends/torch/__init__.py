@@ -6,6 +6,8 @@ therefore copies, so that neither ever changes under its owner's hands.
 
 from __future__ import annotations
 
+import contextvars
+import itertools
 import types
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
@@ -16,9 +18,21 @@ import numpy as np
 import optree
 import torch
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
-from padless.backends.base import Array, Backend, Cell, RowGradient
-from padless.backends.torch import attention, convolution, dense, embedding, flash, memory, pooling, recurrent, updates
+from padless.backends.base import Array, Backend, Cell, RowGradient, Step
+from padless.backends.torch import (
+    attention,
+    convolution,
+    dense,
+    embedding,
+    exporting,
+    flash,
+    memory,
+    pooling,
+    recurrent,
+    updates,
+)
 from padless.errors import DTypeError, explain
 from padless.lengths import Transposed, Window
 from padless.rows import PairRows, RowPartition
@@ -34,11 +48,30 @@ def _take(x: torch.Tensor, indices: torch.Tensor, /, *, axis: int | None = None)
     return torch.index_select(x, 0 if axis is None else axis, indices)
 
 
+def _searchsorted(x1: torch.Tensor, x2: torch.Tensor, /, *, side: str = "left") -> torch.Tensor:
+    """As the standard's `searchsorted`, without its `sorter`; ONNX has no such operation."""
+    if not exporting.active():
+        return torch.searchsorted(x1, x2, side=side)
+    passed = x1 < x2[..., None] if side == "left" else x1 <= x2[..., None]
+    return passed.sum(dim=-1)
+
+
+def _take_along_axis(x: torch.Tensor, indices: torch.Tensor, /, *, axis: int = -1) -> torch.Tensor:
+    """As the standard's `take_along_axis`; torch's own compares all sizes with each other, known or not."""
+    if not exporting.active():
+        return torch.take_along_dim(x, indices, dim=axis)
+    sizes = [*x.shape]
+    sizes[axis] = -1
+    return torch.gather(x, axis, indices.expand(sizes))
+
+
 def _namespace() -> Any:
     # array_api_compat's own `take` looks for negative indices (7.8 against 2.1 microseconds a call) and its `matmul`
     # for mixed dtypes (5.4 against 1.3); what it adds to any other function is below one microsecond, but `reshape` is
     # called most.
     ours = {"take": _take, "matmul": torch.matmul, "reshape": torch.reshape}
+    # For what an exported program cannot have.
+    ours |= {"searchsorted": _searchsorted, "take_along_axis": _take_along_axis}
     return types.SimpleNamespace(**{**vars(array_api_compat.torch), **ours})
 
 
@@ -113,10 +146,19 @@ class TorchBackend(Backend):
         return torch.no_grad()
 
     def bounds(self, x: Array) -> tuple[int, int] | None:
-        if x.device.type != "cpu" or not x.numel():
+        if exporting.active() or x.device.type != "cpu" or not x.numel():
             return None
         low, high = torch.aminmax(x)
         return int(low), int(high)
+
+    def is_traced(self, x: Array) -> bool:
+        return exporting.active()
+
+    def is_empty(self, x: Array) -> bool:
+        return not exporting.active() and 0 in x.shape
+
+    def graph_rows(self, x: Array, mask: Array | None) -> tuple[RowPartition, Array | None] | None:
+        return exporting.rows_of_array(x, mask) if exporting.active() else None
 
     # ---- numbers that the standard lacks
 
@@ -148,14 +190,30 @@ class TorchBackend(Backend):
         return sums.index_add(0, self.index(rows, "value_rowids"), values)
 
     def segment_max(self, values: Array, rows: RowPartition) -> Array:
+        if isinstance(rows, exporting.ExportedRows):
+            return exporting.kernels.segment_max(values, rows)
         shape = (rows.nrows, *values.shape[1:])
         if not values.numel():
             return values.new_zeros(shape)
         return pooling.segment_max(self, values.reshape(rows.nvals, -1), rows).reshape(shape)
 
     def window_max(self, values: Array, rows: RowPartition, window: Window) -> Array:
-        found = pooling.window_max(self, values, rows, window)
+        found = pooling.window_max(self, values, rows, window) if rows.known else None
         return super().window_max(values, rows, window) if found is None else found
+
+    def scan(
+        self,
+        step: Step,
+        x: Array,
+        rows: RowPartition,
+        state: tuple[Array, ...],
+        *,
+        reverse: bool = False,
+        constants: tuple[Array, ...] = (),
+    ) -> tuple[Array, tuple[Array, ...]]:
+        if isinstance(rows, exporting.ExportedRows):
+            return exporting.kernels.scan(step, x, rows, state, reverse, constants)
+        return super().scan(step, x, rows, state, reverse=reverse, constants=constants)
 
     def recur(
         self,
@@ -167,12 +225,15 @@ class TorchBackend(Backend):
         reverse: bool = False,
         constants: tuple[Array, ...] = (),
     ) -> tuple[Array, tuple[Array, ...]]:
-        kernel = recurrent.kernel_for(cell, x.device.type) if rows.nvals and not constants else None
+        usual = rows.known and rows.nvals and not constants
+        kernel = recurrent.kernel_for(cell, x.device.type) if usual else None
         if kernel is None:
             return super().recur(cell, x, rows, state, reverse=reverse, constants=constants)
         return kernel(self, cell, x, rows, state, reverse)
 
     def dense(self, x: Array, kernel: Array, bias: Array | None = None, relu: bool = False) -> Array:
+        if exporting.active():
+            return super().dense(x, kernel, bias, relu)
         return dense.dense(x, kernel, bias, relu)
 
     def layer_norm(
@@ -196,7 +257,7 @@ class TorchBackend(Backend):
         relu: bool = False,
     ) -> tuple[Array, RowPartition]:
         window = Window(kernel.shape[0], stride, dilation, padding)
-        fast = convolution.convolve(self, x, rows, kernel, window, groups, bias, relu)
+        fast = convolution.convolve(self, x, rows, kernel, window, groups, bias, relu) if rows.known else None
         if fast is not None:
             return fast
         how: dict[str, Any] = {"stride": stride, "dilation": dilation, "padding": padding, "groups": groups}
@@ -220,6 +281,8 @@ class TorchBackend(Backend):
         options: dict[str, Any] = {"scale": scale, "causal": causal, "window": window, "mask": mask}
         if dropout:  # torch's kernel draws by a generator of its own
             return super().attention(q, k, v, rows, value_rows, **options, dropout=dropout, seed=seed)
+        if isinstance(rows, exporting.ExportedRows) or isinstance(value_rows, exporting.ExportedRows):
+            return self._exported_attention(q, k, v, rows, value_rows, options)
         if mask is None and window != 0 and flash.fits(q, k, v):
             return flash.attend(self, q, k, v, rows, value_rows, scale=scale, causal=causal, window=window)
         layout = attention.plan(self, rows, value_rows)
@@ -229,6 +292,32 @@ class TorchBackend(Backend):
             options["tables"] = attention.pair_tables(self, layout, pairs)
         heads = q.shape[1]
         return attention.attend(layout, q, self._for_heads(k, heads), self._for_heads(v, heads), **options)
+
+    def _exported_attention(
+        self, q: Array, k: Array, v: Array, rows: RowPartition, value_rows: RowPartition, options: dict[str, Any]
+    ) -> Array:
+        mask = options.pop("mask")
+        if mask is not None:
+            return super().attention(q, k, v, rows, value_rows, **options, mask=mask)
+        pairs = rows.pairs(value_rows)
+        assert isinstance(pairs, exporting.ExportedPairs)
+        k, v = self._for_heads(k, q.shape[1]), self._for_heads(v, q.shape[1])
+        return exporting.kernels.attention(q, k, v, pairs, **options)
+
+    def pair_scores(self, q: Array, k: Array, pairs: RowPartition, scale: float) -> Array:
+        if isinstance(pairs, exporting.ExportedPairs):
+            return exporting.kernels.pair_scores(q, self._for_heads(k, q.shape[1]), pairs, scale)
+        return super().pair_scores(q, k, pairs, scale)
+
+    def _pair_softmax(self, scores: Array, pairs: RowPartition) -> Array:
+        if isinstance(pairs, exporting.ExportedPairs):
+            return exporting.kernels.pair_softmax(scores, pairs)
+        return super()._pair_softmax(scores, pairs)
+
+    def pair_sums(self, shares: Array, v: Array, pairs: RowPartition) -> Array:
+        if isinstance(pairs, exporting.ExportedPairs):
+            return exporting.kernels.pair_sums(shares, self._for_heads(v, shares.shape[1]), pairs)
+        return super().pair_sums(shares, v, pairs)
 
     def ctc(self, x: Array, rows: RowPartition, labels: Array, counts: Array, *, blank: int = 0) -> Array:
         if not rows.nvals or not labels.shape[1]:
@@ -266,7 +355,7 @@ class TorchBackend(Backend):
             loss, extra = function(leaves)
         if loss.requires_grad:
             found = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
-            gradients = {path: _by_rows(by) for path, by in zip(leaves, found, strict=True)}
+            gradients = {path: embedding.by_rows(by) for path, by in zip(leaves, found, strict=True)}
         else:
             gradients = {path: torch.zeros_like(weight) for path, weight in weights.items()}
         # What else came back is for metrics and the user: it must not keep the graph of the step alive.
@@ -288,6 +377,15 @@ class TorchBackend(Backend):
         values = {name: loss.detach() for name, loss in losses.items()}
         return (values, optree.tree_map(_detached, extra, namespace="padless")), made
 
+    def remat(self, function: Callable[[], Any]) -> Any:
+        context, times = contextvars.copy_context(), itertools.count()
+
+        def run() -> Any:
+            # Backward passes run outside of all contexts, some of them on a thread of their own.
+            return context.copy().run(function) if next(times) else function()
+
+        return checkpoint(run, use_reentrant=False)
+
     def making(self, make: Any) -> Optimizer:
         from padless.backends.torch.optim import TorchOptimizer
 
@@ -303,9 +401,18 @@ class TorchBackend(Backend):
         iteration: int,
     ) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
         with torch.no_grad():
-            if updates.in_place(optimizer, weights, gradients, slots, learning_rate, iteration):
+            number = learning_rate, iteration
+            tables = embedding.in_place(optimizer, weights, gradients, slots, *number)
+            others = {path: weight for path, weight in weights.items() if path not in tables}
+            whole = {path: embedding.whole(gradients[path], weight) for path, weight in others.items()}
+            if updates.in_place(optimizer, others, whole, slots, *number):
                 return weights, slots
-            return super().update(optimizer, weights, gradients, slots, learning_rate, iteration)
+            made, after = super().update(optimizer, others, whole, slots, *number)
+            return {**weights, **made}, {name: {**slots[name], **after[name]} for name in slots}
+
+    def added_up(self, gradient: RowGradient) -> RowGradient:
+        with torch.no_grad():
+            return embedding.added_up(gradient)
 
     def decay(self, weights: dict[str, Array], share: float) -> dict[str, Array]:
         with torch.no_grad():
@@ -325,7 +432,7 @@ class TorchBackend(Backend):
         with torch.no_grad():
             if not isinstance(gradient, RowGradient):
                 return super().update_rows(optimizer, weight, gradient, slots, learning_rate, iteration, decay)
-            rows, values = gradient
+            rows, values = embedding.added_up(gradient)
             # A quarter of the time of `any`; a NaN stays one, and so its row is touched.
             touched = values.flatten(1).abs().amax(1) != 0
             if not bool(touched.all()):
@@ -340,14 +447,6 @@ class TorchBackend(Backend):
             for name, slot in slots.items():
                 slot.index_copy_(0, rows, after[name][""])
             return weight, slots
-
-
-def _by_rows(gradient: torch.Tensor) -> torch.Tensor | RowGradient:
-    """What autograd gives for a table that was looked up by rows."""
-    if gradient.layout != torch.sparse_coo:
-        return gradient
-    whole = gradient.coalesce()
-    return RowGradient(whole.indices()[0], whole.values())
 
 
 def _detached(x: Any) -> Any:

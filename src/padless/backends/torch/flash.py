@@ -125,9 +125,10 @@ def attend(
         return y
 
     dtype = q.dtype
-    q, k, v = (x.to(torch.float32) for x in (q, k, v))
+    if dtype != torch.float32:
+        q, k, v = (x.to(torch.float32) for x in (q, k, v))
     y: Tensor = _Attention.apply(q, k, v, work, options, by_default)  # type: ignore[no-untyped-call]
-    return y.to(dtype)
+    return y if dtype == torch.float32 else y.to(dtype)
 
 
 def _work(rows: RowPartition, value_rows: RowPartition, heads: int, groups: int) -> Work:

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from padless.backends.base import Array, Backend, RowGradient
+from padless.backends.base import Array, Backend
+from padless.backends.torch import embedding
 from padless.errors import ArgumentError, explain
 from padless.optimizers import Absent, Optimizer
 
@@ -120,10 +121,10 @@ class TorchOptimizer(Optimizer):
         Returns:
             The weights, and nothing.
         """
+        gradients = {path: embedding.whole(gradients[path], weight) for path, weight in weights.items()}
         for path, parameter in self._parameters.items():
             parameter.grad = None
             if path in weights:
-                assert not isinstance(gradients[path], RowGradient)
                 # The very memory of the weight: another tensor may stand there since the last step.
                 parameter.data, parameter.grad = weights[path], gradients[path]
                 own = {name: slot[path] for name, slot in self.slots.items() if path in slot}

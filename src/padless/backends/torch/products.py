@@ -33,10 +33,10 @@ def by_onednn(a: Tensor, b: Tensor) -> bool:
         must not depend on the size.
     """
     return (
-        _LINEAR is not None
+        2 * a.numel() * b.shape[1] >= _LEAST  # first, for the sake of small ones
+        and _LINEAR is not None
         and a.dtype == b.dtype == torch.float32
         and a.device.type == "cpu"
-        and 2 * a.shape[0] * a.shape[1] * b.shape[1] >= _LEAST
         and not torch.is_autocast_enabled("cpu")
     )
 
