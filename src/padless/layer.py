@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import math
 import threading
 import weakref
 from collections import Counter
@@ -17,7 +18,16 @@ import numpy as np
 import optree
 
 from padless import backends, constraints, initializers, mixed_precision, precision, regularizers, remat
-from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetError, ShapeError, explain, nearest
+from padless.errors import (
+    ArgumentError,
+    DataError,
+    MaskError,
+    NotBuiltError,
+    NotThereYetError,
+    ShapeError,
+    explain,
+    nearest,
+)
 from padless.forms import Form, enter
 from padless.mixed_precision import HALVES
 from padless.named import snake_case
@@ -127,6 +137,45 @@ def calling(
         losses = around.losses if around is not None else keep_loss if live is None else None
     rows = around.rows if rows is None and around is not None else rows
     return Within(Mode(training, tracing, watch, live, None if tracing else losses, rows))
+
+
+class _Room:
+    """How many numbers weights may still take."""
+
+    def __init__(self, numbers: int) -> None:
+        self.left = self.numbers = numbers
+
+    def take(self, place: str, shape: tuple[int, ...]) -> None:
+        self.left -= math.prod(shape)
+        if self.left < 0 or min(shape, default=0) < 0:
+            raise DataError(
+                explain(
+                    place,
+                    expected=f"no more weights than the file has: {self.numbers:,} numbers in all",
+                    got=f"one of shape {shape}",
+                    fix="a file that model.save(path) wrote",
+                )
+            )
+
+
+_room: contextvars.ContextVar[_Room | None] = contextvars.ContextVar("padless_room", default=None)
+
+
+@contextlib.contextmanager
+def weights_of_at_most(numbers: int) -> Iterator[None]:
+    """Within this context, layers that want more weights raise, before they are made: a config alone could fill memory.
+
+    Args:
+        numbers: that all weights together may have.
+
+    Yields:
+        Nothing.
+    """
+    token = _room.set(_Room(numbers))
+    try:
+        yield
+    finally:
+        _room.reset(token)
 
 
 class Within:
@@ -436,6 +485,9 @@ class Layer:
         kind = dtype or self.dtype
         start = initializers.get(initializer or ("glorot_uniform" if kind.startswith(("float", "bfloat")) else "zeros"))
         assert start is not None
+        room = _room.get()
+        if room is not None:
+            room.take(self.place, sizes)
         attribute = name or f"_weight{len(self._weights)}"
         self._weights[attribute] = Weight(
             sizes, kind, trainable, regularizers.get(regularizer), constraints.get(constraint), looked_up
@@ -501,9 +553,8 @@ class Layer:
             if type(value) in _PLAIN:
                 continue  # most are; a model is walked several times in each step
             if isinstance(value, Layer):
-                if name[0] != "_":
-                    yield name, value
-            elif isinstance(value, _HOLDERS) and value and (name[0] != "_" or name == "_layers"):
+                yield name, value
+            elif isinstance(value, _HOLDERS) and value and name not in _NO_LAYERS:
                 yield from _layers_in(name, value)
 
     def inner_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -515,6 +566,23 @@ class Layer:
     def weights_ahead(self) -> list[str]:
         """Paths of weights of attributes that come before the layer's own, as Keras orders them."""
         return []
+
+    def learned_arrays(self) -> list[np.ndarray[Any, Any]]:
+        """What `adapt` found out that Keras keeps among the weights; here it belongs to the config."""
+        return []
+
+    def learn_arrays(self, arrays: list[np.ndarray[Any, Any]]) -> None:
+        """Take what `learned_arrays` gave.
+
+        Args:
+            arrays: from a file of weights.
+
+        Raises:
+            ShapeError: when the layer learns nothing of the kind.
+        """
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        fix = "the same layers as in the model that was saved"
+        raise ShapeError(explain(self.place, expected="no weights", got=shapes, fix=fix))
 
     def weight_slots(self) -> dict[str, tuple[Layer, str]]:
         """Where every array of this layer and of the layers in it lives, by path; shared layers once."""
@@ -1303,6 +1371,10 @@ def _padded_again(y: Any) -> Any:
 
 _HOLDERS = (list, tuple, dict)
 _PLAIN = frozenset({type(None), bool, int, float, str})
+
+
+_NO_LAYERS = frozenset({"_arguments", "_weights", "_follows_time", "_programs", "_totals"})
+"""Attributes of padless that hold none, or others' layers: arguments are noted as they came."""
 
 
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:

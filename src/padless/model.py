@@ -426,38 +426,96 @@ class Model(Trainer, Layer):
 
         export(self, filepath, format, verbose, input_signature, layout=layout)
 
-    def save(self, path: Any) -> None:
-        """Write architecture, weights and compile arguments into one safetensors file.
+    def save(self, path: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+        """Write architecture, weights and compile arguments into one file, with what the optimizer remembers.
 
         Args:
-            path: of the file; written beside it first and then renamed.
+            path: of the file: one that ends in ".keras" is in Keras's format, which Keras opens, any other is a
+                safetensors file; written beside it first and then renamed.
+            overwrite: False refuses to replace a file.
+            zipped: must not be False: there is one file.
+
+        Raises:
+            ArgumentError: when there is a file that must not be replaced; for the name of a file of weights.
+            NotThereYetError: for a ".keras" file of what Keras does not have; the layer is named.
 
         Example:
             >>> import padless, tempfile, os
             >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.LSTM(3)])
             >>> with tempfile.TemporaryDirectory() as folder:
-            ...     model.save(os.path.join(folder, "m.safetensors"))
-            ...     again = padless.load_model(os.path.join(folder, "m.safetensors"))
+            ...     model.save(os.path.join(folder, "m.keras"))
+            ...     again = padless.load_model(os.path.join(folder, "m.keras"))
             >>> again.count_params() == model.count_params()
             True
         """
-        saving.save_model(self, path)
+        saving.save_model(self, path, overwrite, zipped)
 
-    def save_weights(self, path: Any) -> None:
-        """Write the weights into a safetensors file.
-
-        Args:
-            path: of the file.
-        """
-        saving.save_weights(self, path)
-
-    def load_weights(self, path: Any) -> None:
-        """Read the weights from a safetensors file.
+    def to_keras(self, custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make a model of Keras: the same layers, weights, and optimizer with its state. Needs keras.
 
         Args:
-            path: of the file.
+            custom_objects: classes and functions of your own by name, written for Keras.
+
+        Returns:
+            The model, on the backend of Keras.
+
+        Raises:
+            NotThereYetError: for what Keras does not have; the layer is named.
+            ArgumentError: when Keras is not installed.
+
+        Example:
+            >>> import os; os.environ["KERAS_BACKEND"] = "torch"
+            >>> import numpy as np, padless
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.LSTM(3)])
+            >>> x = np.ones((4, 5, 2), "float32")
+            >>> bool(np.allclose(model.to_keras().predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6))
+            True
         """
-        saving.load_weights(self, path)
+        return saving.to_keras(self, custom_objects)
+
+    def save_weights(self, path: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Write the weights into a file: Keras's format where the name ends in ".weights.h5", else safetensors.
+
+        Keras's file also holds what the optimizer remembers.
+
+        Args:
+            path: of the file; written beside it first and then renamed.
+            overwrite: False refuses to replace a file.
+            max_shard_size: must be None: there is one file.
+
+        Raises:
+            ArgumentError: when there is a file that must not be replaced; for the name of another of Keras's files.
+            NotThereYetError: for a `max_shard_size`.
+
+        Example:
+            >>> import padless, tempfile, os
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.LSTM(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save_weights(os.path.join(folder, "m.weights.h5"))
+            ...     model.load_weights(os.path.join(folder, "m.weights.h5"))
+        """
+        saving.save_weights(self, path, overwrite, max_shard_size)
+
+    def load_weights(
+        self, path: Any, skip_mismatch: bool = False, objects_to_skip: Sequence[Layer] | None = None
+    ) -> None:
+        """Read the weights from a file of padless or of Keras.
+
+        Of Keras's files the optimizer's state comes along where the model has one that took a step already, as in
+        Keras: a model that was compiled anew begins anew, with its own learning rate. `load_model` brings it back in
+        any case.
+
+        Args:
+            path: of the file: ".weights.h5", ".weights.json" (an index of several files) or ".keras", or a safetensors
+                file of padless.
+            skip_mismatch: leave layers alone whose arrays do not fit, with a warning.
+            objects_to_skip: layers to leave alone.
+
+        Raises:
+            DataError: when the file is broken, or holds what has no place in it.
+            ShapeError: when its arrays are not those of the model; nothing is changed after an error.
+        """
+        saving.load_weights(self, path, skip_mismatch, objects_to_skip)
 
 
 class Sequential(Model):
@@ -628,6 +686,9 @@ class Functional(Model):
         name: for summaries and errors.
     """
 
+    layers_as_written: list[Layer] | None = None
+    """The layers in the order of the file that the model came from, until its weights are read."""
+
     def __init__(self, inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True) -> None:
         super().__init__(name=name, trainable=trainable)
         for what, tree in (("inputs", inputs), ("outputs", outputs)):
@@ -646,7 +707,7 @@ class Functional(Model):
         self._output_tree = outputs
         self._nodes = graph.nodes_between(self.inputs, self.outputs)
         self._done = graph.last_reads(self._nodes, self.outputs)
-        self._layers: list[Layer] = list(dict.fromkeys(node.layer for node in self._nodes))
+        self._layers: list[Layer] = graph.layers_in(self._nodes, self.outputs)
         self.built = True
         self.claim_layers()
 
@@ -662,7 +723,7 @@ class Functional(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, in running order."""
+        """The layers, those farthest from the outputs first, as in Keras."""
         return self._layers
 
     def children(self) -> Iterator[tuple[str, Layer]]:

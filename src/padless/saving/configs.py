@@ -103,6 +103,19 @@ def register(kind: Any) -> Any:
     return kind
 
 
+def registered(*names: Any) -> Any:
+    """A class or function that the user made known.
+
+    Args:
+        *names: under which it may be known; of "package>Name", Keras's way, the part behind is one, too.
+
+    Returns:
+        It, or None.
+    """
+    alone = [name.rpartition(">")[2] for name in names if isinstance(name, str)]
+    return next((_custom[name] for name in (*names, *alone) if name in _custom), None)
+
+
 def _built_in(name: str, modules: Sequence[str] = _MODULES) -> Any:
     for module in modules:
         found = getattr(importlib.import_module(module), name, None)
@@ -187,7 +200,7 @@ def deserialize(value: Any) -> Any:
             return made[value["shared"]]
     module, name, config = value["module"], value["class_name"], value["config"]
     if name == "__array__":
-        return np.array(config["value"], dtype=config["dtype"])
+        return _array(config["value"], config["dtype"])
     if name == "__slice__":
         return slice(*config)
     if name == "__ellipsis__":
@@ -204,6 +217,16 @@ def deserialize(value: Any) -> Any:
         config = deserialize(config)
     with _reading():
         return maker(config) if maker is not None else kind(**config)
+
+
+def _array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """An array of a file; of texts, as wide as these are, and no wider."""
+    kind = np.dtype(dtype)
+    if kind.kind not in "biufU":
+        raise ArgumentError(
+            explain("load_model", expected="arrays of numbers or texts", got=f"dtype {dtype!r}", fix="numbers")
+        )
+    return np.array(value, dtype=str if kind.kind == "U" else kind)
 
 
 def _module_of(kind: Any) -> str | None:
@@ -339,4 +362,6 @@ def graph_from_config(cls: type[Functional], config: dict[str, Any]) -> Function
         named = {} if call.get("training") is None else {"training": call["training"]}
         made = layers[call["layer"]](*resolve(call["args"]), **resolve(call["kwargs"]), **named)
         outputs.append(symbols_in(made))
-    return cls(resolve(config["input_tree"]), resolve(config["output_tree"]), name=config["name"])
+    model = cls(resolve(config["input_tree"]), resolve(config["output_tree"]), name=config["name"])
+    model.layers_as_written = layers
+    return model

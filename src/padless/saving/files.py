@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from padless.errors import DataError, NotThereYetError, explain
+from padless.errors import ArgumentError, DataError, NotThereYetError, PadlessError, explain
+from padless.layer import weights_of_at_most
+from padless.saving import keras_optimizers
+from padless.saving.arrays import arrays_of, read_arrays, write_arrays
 from padless.saving.configs import deserialize, known_besides, serialize
+from padless.saving.json_text import parsed
+from padless.saving.optimizer_state import OPTIMIZER, into_optimizer, of_optimizer
+from padless.saving.trees import apart, together
+from padless.saving.weights import refuse_to_replace
 
 if TYPE_CHECKING:
     from padless.model import Model
@@ -19,101 +24,74 @@ if TYPE_CHECKING:
 _FORMAT = "padless 1"
 
 
-def write(path: Any, arrays: dict[str, np.ndarray[Any, Any]], metadata: dict[str, str]) -> None:
-    """Write a safetensors file whole or not at all."""
-    from safetensors.numpy import save
-
-    target = Path(path)
-    # safetensors writes arrays in memory order whatever their strides say, so they must be contiguous.
-    data = save({key: np.asarray(array, order="C") for key, array in arrays.items()}, metadata)
-    handle, temporary = tempfile.mkstemp(dir=target.parent or Path("."), prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def read_arrays(path: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
-    """Arrays and metadata of a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
-    except SafetensorError as wrong:
-        raise DataError(
-            explain(
-                f"file {path}",
-                expected="a safetensors file written by padless",
-                got=str(wrong),
-                fix="model.save(path) writes one",
-            )
-        ) from None
-
-
 def require_own_name(path: Any) -> None:
-    """Refuse the names of Keras's own files."""
+    """Refuse the names of files that hold no models, or models in Keras's old format.
+
+    Args:
+        path: of a file for a model.
+
+    Raises:
+        ArgumentError: for such a name.
+    """
     name = Path(path).name
-    if name.endswith((".keras", ".h5", ".hdf5")):
-        raise NotThereYetError(
+    if name.endswith((".h5", ".hdf5")):
+        raise ArgumentError(
             explain(
-                f"a file named {name!r}",
-                expected="the name of a safetensors file, which is what is written",
-                got="that of one of Keras's files, which are not there yet",
-                fix=f"{name.partition('.')[0]}.safetensors",
+                f"a model in a file named {name!r}",
+                expected="a name that ends in .keras, which is Keras's format, or in .safetensors",
+                got="that of a file of weights, or of Keras's old format",
+                fix=f"{name.partition('.')[0]}.keras",
             )
         )
 
 
-def save_weights(model: Model, path: Any) -> None:
-    """Write a model's weights into a safetensors file.
+def is_keras(path: Any) -> bool:
+    """Whether a path is that of a `.keras` file, or of a folder of the same.
+
+    Args:
+        path: any.
+
+    Returns:
+        The answer.
+    """
+    return Path(path).name.endswith(".keras") or Path(path).is_dir()
+
+
+def save_model(model: Model, path: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
+    """Write a model's config, weights and compile arguments into one file.
 
     Args:
         model: the model, built.
-        path: of the file.
+        path: of the file: one that ends in ".keras" is Keras's, any other a safetensors file.
+        overwrite: False refuses to replace a file.
+        zipped: must not be False: there is one file.
 
     Raises:
-        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
+        ArgumentError: for the name of another of Keras's files, which another program would take it for; when there is
+            a file that must not be replaced.
+        NotThereYetError: for a ".keras" file of what Keras does not have; for a folder.
     """
     require_own_name(path)
+    if zipped is False:
+        raise NotThereYetError(explain("save", expected="one file", got="zipped=False", fix="leave it out"))
+    refuse_to_replace(path, overwrite)
     model.require_built()
-    write(path, model.state_dict(), {"format": _FORMAT})
+    if is_keras(path):
+        from padless.saving.keras.file import save_keras
 
-
-def load_weights(model: Model, path: Any) -> None:
-    """Read a model's weights from a safetensors file.
-
-    Args:
-        model: the model, built, with the same paths and shapes.
-        path: of the file.
-    """
-    model.load_state_dict(read_arrays(path)[0])
-
-
-def save_model(model: Model, path: Any) -> None:
-    """Write a model's config, weights and compile arguments into one safetensors file.
-
-    Args:
-        model: the model, built.
-        path: of the file.
-
-    Raises:
-        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
-    """
-    require_own_name(path)
-    model.require_built()
+        save_keras(model, path)
+        return
     config: dict[str, Any] = {"model": serialize(model), "compile": None}
+    arrays, metadata = arrays_of(model), {"format": _FORMAT}
     if model._first_spec is not None:
         config["input"] = spec_config(model._first_spec)
     if model.compiled:
         config["compile"] = serialize(model.compile_arguments)
-    write(path, model.state_dict(), {"format": _FORMAT, "config": json.dumps(config)})
+        if keras_optimizers.ours(model.optimizer):
+            tree, remembered = apart(of_optimizer(model), "the optimizer")
+            metadata["optimizer"] = json.dumps(tree)
+            arrays |= {f"{OPTIMIZER}{key}": array for key, array in remembered.items()}
+    write_arrays(path, arrays, {**metadata, "config": json.dumps(config)})
 
 
 def spec_config(spec: Any) -> Any:
@@ -136,21 +114,34 @@ def standin_of(config: Any) -> Any:
     return Spec(tuple(config["shape"]), config["dtype"], ragged=config["ragged"]).standin()
 
 
-def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
-    """Read a model that `Model.save` wrote.
+def load_model(
+    path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+) -> Model:
+    """Read a model that `Model.save` wrote, or Keras.
 
     Args:
-        path: of the file.
+        path: of the file: ".keras" of Keras or padless, or a safetensors file of padless.
         custom_objects: classes and functions of your own by name, beside those that `register` made known.
         compile: whether to compile the model as the saved one was.
+        safe_mode: must be True: code in files is never run.
 
     Returns:
         The model, built, on the current backend.
 
     Raises:
-        DataError: when the file is none of padless's.
-        ArgumentError: for a class that is not known.
+        DataError: when the file is none of these, or is broken.
+        NotThereYetError: for what Keras has and padless does not.
+        ArgumentError: for a class that is not known; for a file in Keras's old format.
     """
+    if not safe_mode:
+        fix = "a function with a name, registered by @padless.register, in place of a Python lambda"
+        raise NotThereYetError(explain("load_model", expected="files without code", got="safe_mode=False", fix=fix))
+    require_own_name(path)
+    if is_keras(path):
+        from padless.saving.keras.file import load_keras
+
+        with _sound(f"file {path}"):
+            return load_keras(path, custom_objects, compile)
     arrays, metadata = read_arrays(path)
     if metadata.get("format") != _FORMAT or "config" not in metadata:
         raise DataError(
@@ -161,13 +152,53 @@ def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile:
                 fix="model.save(path); for weights alone model.load_weights(path)",
             )
         )
-    config = json.loads(metadata["config"])
-    with known_besides(custom_objects):
-        model: Model = deserialize(config["model"])
-        arguments = deserialize(config["compile"])
-    if not model.built and "input" in config:
-        model.trace(standin_of(config["input"]))
-    model.load_state_dict(arrays)
-    if compile and arguments is not None:
-        model.compile(**arguments)
+    where = f"file {path}"
+    config = parsed(metadata["config"], where)
+    remembered = {key.removeprefix(OPTIMIZER): arrays.pop(key) for key in list(arrays) if key.startswith(OPTIMIZER)}
+    with _sound(where), weights_of_at_most(sum(array.size for array in arrays.values())):
+        with known_besides(custom_objects):
+            model: Model = deserialize(config["model"])
+            arguments = deserialize(config["compile"]) if compile else None
+        if not hasattr(model, "compile_arguments") or not isinstance(model.layers, list):
+            raise TypeError(f"a {type(model).__name__} in the place of a model")
+        if not model.built and "input" in config:
+            model.trace(standin_of(config["input"]))
+        with _as_written(model):
+            model.load_state_dict(arrays)
+        if arguments is not None:
+            model.compile(**arguments)
+            if "optimizer" in metadata:
+                tree = together(parsed(metadata["optimizer"], where), remembered)
+                into_optimizer(model, tree, where)
     return model
+
+
+@contextlib.contextmanager
+def _as_written(model: Model) -> Iterator[None]:
+    """Within this context, functional models have their layers in the order of the file, which paths of weights go by.
+
+    Older files have them in the order in which they run.
+    """
+    inner: list[Any] = [model, *(layer for _, layer in model.inner_layers())]
+    changed = {id(one): (one, one._layers) for one in inner if getattr(one, "layers_as_written", None) is not None}
+    for one, layers in changed.values():
+        own = {id(layer) for layer in layers}
+        one._layers, one.layers_as_written = [layer for layer in one.layers_as_written if id(layer) in own], None
+    try:
+        yield
+    finally:
+        for one, layers in changed.values():
+            one._layers = layers
+
+
+@contextlib.contextmanager
+def _sound(where: str) -> Iterator[None]:
+    """Within this context, what a config makes fail that padless did not write is the file's fault."""
+    try:
+        yield
+    except PadlessError:
+        raise
+    except Exception as wrong:
+        got = f"{type(wrong).__name__}: {wrong}"[:300]
+        fix = "a file that model.save(path) wrote; if classes of your own are in it, see the error above"
+        raise DataError(explain(where, expected="a sound config of a model", got=got, fix=fix)) from wrong
