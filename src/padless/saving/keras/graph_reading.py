@@ -1,4 +1,4 @@
-"""A functional model of Keras's config, without Keras's masks, which are steps of the graph: rows travel with values."""
+"""A functional model of Keras's config, without Keras's masks, which are steps of its graph: here rows have them."""
 
 from __future__ import annotations
 
