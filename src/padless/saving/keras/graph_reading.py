@@ -217,9 +217,8 @@ class _Graph:
         # Keras's calls have fewer arguments than the function, and so others in the same places.
         in_call = [parameter for parameter in taken if names.stands_in_call(function, parameter)]
         given = {**dict(zip(in_call, args, strict=False)), **kwargs, **config}
-        first = args[
-            : next(at for at, pair in enumerate(zip([*in_call, None], taken, strict=False)) if pair[0] != pair[1])
-        ]
+        alike = [one == other for one, other in zip(in_call, taken, strict=False)]
+        first = args[: alike.index(False) if False in alike else len(alike)]
         return Operation(function, name=name)(*first, **{key: given[key] for key in list(given)[len(first) :]})
 
     def _tree(self, tree: Any) -> Any:
