@@ -14,8 +14,8 @@ from tests.properties.test_cases import public_layers
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LEAST = {"README.md": 3, "heads.md": 3, "jax.md": 5, "own-layers.md": 5}
-NEEDS = {"jax.md": ("jax", "optax")}
+LEAST = {"README.md": 3, "from-keras.md": 6, "heads.md": 3, "jax.md": 5, "own-layers.md": 5}
+NEEDS = {"from-keras.md": ("keras", "torch"), "jax.md": ("jax", "optax")}
 
 
 def python_blocks(text: str) -> list[tuple[int, str]]:
@@ -31,6 +31,7 @@ def same_backend_after() -> Iterator[None]:
     padless.set_backend(before)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's predict on torch
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in NEEDS.get(page.name, ()):

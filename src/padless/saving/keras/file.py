@@ -133,7 +133,7 @@ def from_keras(model: Any, custom_objects: dict[str, Any] | None = None, compile
         >>> import os; os.environ["KERAS_BACKEND"] = "torch"
         >>> import keras, padless
         >>> theirs = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(4)])
-        >>> padless.from_keras(theirs)([[[1.0, 2.0, 3.0]], []]).shape
+        >>> tuple(padless.from_keras(theirs)([[[1.0, 2.0, 3.0]], []]).shape)
         (2, 4)
     """
     keras = _keras()
