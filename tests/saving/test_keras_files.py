@@ -15,6 +15,7 @@ import pytest
 import padless
 from padless import Input, Layer, Model, Sequential, graph, layers, ops
 from padless.errors import ArgumentError, DataError, MaskError, NotThereYetError
+from padless.saving import read_archive, write_archive
 from padless.saving.keras import names
 from tests.cases import CASES, Case
 from tests.ops.samples import SAMPLES
@@ -369,8 +370,8 @@ def test_keras_is_not_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         ({"lora_rank": 4}, "lora_rank"),
         ({"made_up": 1}, "made_up"),
         (
-            {"dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}},
-            "mixed_float16",
+            {"dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "int8_from_float32"}}},
+            "int8_from_float32",
         ),
         ({"activation": {"class_name": "__lambda__", "config": {"value": "4wEA"}}}, "without code"),
         ({"activation": {"module": "os", "class_name": "function", "config": "system"}}, "'system'"),
@@ -462,3 +463,63 @@ def test_functions_without_a_twin_are_refused_by_name(tmp_path: Path) -> None:
         forced.save(tmp_path / "m.keras")
     with pytest.raises(ArgumentError, match="a built model of Keras"):
         padless.from_keras(plain())
+
+
+class Scaled(keras.layers.Layer):
+    """As most layers of users are: without a get_config, which then has `autocast`."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = self.add_weight(shape=(shape[-1],), name="scale")
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+
+class OursScaled(padless.Layer):
+    """The same for padless, by another name: that of the path in the file is Keras's."""
+
+    view = "steps"
+
+    def build(self, spec: Any) -> None:
+        self.scale = self.add_weight("scale", (spec[-1],))
+
+    def call(self, x: Any) -> Any:
+        return x * self.scale
+
+
+def test_a_class_of_ones_own_may_have_another_name_in_padless() -> None:
+    theirs = keras.Sequential([keras.Input((None, 4)), Scaled(), keras.layers.LSTM(2)])
+    ours = padless.from_keras(theirs, custom_objects={"Scaled": OursScaled})
+    x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
+    np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [0.01, keras.optimizers.schedules.CosineDecay(0.01, 100)], ids=["number", "schedule"])
+def test_a_model_that_was_compiled_and_not_trained_comes_without_a_warning(rate: Any) -> None:
+    theirs = keras.Sequential([keras.Input((None, 4)), keras.layers.LSTM(2)])
+    theirs.compile(keras.optimizers.Adam(rate), "mse")
+    ours = padless.from_keras(theirs)
+    assert ours.compiled
+    assert ours.optimizer.iterations == 0
+    assert ours.optimizer.learning_rate == pytest.approx(0.01)
+
+
+def test_inputs_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    keras.Sequential([keras.Input((None, 4)), keras.layers.LSTM(2)]).save(tmp_path / "m.keras")
+    files = read_archive(tmp_path / "m.keras")
+    config = json.loads(files["config.json"])
+    config["config"]["layers"][0]["config"]["batch_shape"] = [None, 10**5, 10**5]
+    write_archive(tmp_path / "m.keras", {**files, "config.json": json.dumps(config).encode()})
+    with pytest.raises(DataError, match="a few fit into memory"):
+        padless.load_model(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_policies_go_both_ways(policy: str) -> None:
+    theirs = keras.Sequential([keras.Input((None, 4)), keras.layers.LSTM(3, dtype=policy), keras.layers.Dense(2)])
+    ours = padless.from_keras(theirs)
+    for mine in (ours, padless.from_keras(ours.to_keras())):
+        assert [layer.dtype_policy.name for layer in mine.layers] == [policy, "float32"]
+    assert [layer.dtype_policy.name for layer in ours.to_keras().layers] == [policy, "float32"]
+    x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
+    np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=0.02)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,12 +62,15 @@ class Place(NamedTuple):
     slots: list[Slot]
 
 
-def places(model: Layer, without: Sequence[Layer] = ()) -> list[Place]:
+def places(
+    model: Layer, without: Sequence[Layer] = (), called: Mapping[type, str] = MappingProxyType({})
+) -> list[Place]:
     """All objects in a model, each once, in the order in which Keras comes to them.
 
     Args:
         model: a layer or model, built.
         without: layers that are left out, with what is in them.
+        called: names of classes that have another one in the file.
 
     Returns:
         Their places.
@@ -82,7 +86,7 @@ def places(model: Layer, without: Sequence[Layer] = ()) -> list[Place]:
                 for name, inner in _attributes(value):
                     visit(f"{path}/{name}" if path else name, inner)
         else:
-            for name, inner in _named(value):
+            for name, inner in _named(value, called):
                 visit(f"{path}/{name}", inner)
 
     visit("", model)
@@ -111,13 +115,14 @@ def _attributes(layer: Layer) -> list[tuple[str, Any]]:
     return sorted(named.items(), key=lambda item: f"~{item[0]}" if item[0][0] == "_" else item[0])
 
 
-def _named(container: Any) -> Iterator[tuple[str, Any]]:
+def _named(container: Any, called: Mapping[type, str]) -> Iterator[tuple[str, Any]]:
     """What stands in a container, named as Keras does."""
     seen: Counter[str] = Counter()
     for value in container.values() if isinstance(container, dict) else container:
         if not isinstance(value, Layer | list | tuple | dict):
             continue
-        base = snake_case(type(value).__name__) if isinstance(value, Layer) else "container"
+        kind = type(value)
+        base = snake_case(called.get(kind, kind.__name__)) if isinstance(value, Layer) else "container"
         yield f"{base}_{seen[base]}" if seen[base] else base, value
         seen[base] += 1
 
@@ -215,6 +220,7 @@ def load_groups(
     where: str,
     skip_mismatch: bool = False,
     objects_to_skip: Sequence[Layer] = (),
+    called: Mapping[type, str] = MappingProxyType({}),
 ) -> None:
     """Set the weights of a model, and what its optimizer remembers.
 
@@ -224,14 +230,15 @@ def load_groups(
         where: the file, for errors.
         skip_mismatch: leave the layers alone whose arrays do not fit, with a warning.
         objects_to_skip: layers to leave alone.
+        called: names of classes that have another one in the file.
 
     Raises:
         ShapeError: when the arrays are not those of the model; nothing is changed then.
     """
-    found = places(model, objects_to_skip)
+    found = places(model, objects_to_skip, called)
     groups = {_as_today(path): arrays for path, arrays in groups.items()}
     problems = {place.path: text for place in found if (text := _misfit(place, groups.get(place.path, [])))}
-    known = {place.path for place in places(model)}
+    known = {place.path for place in places(model, called=called)}
     for path, arrays in groups.items():
         if arrays and path not in known and "optimizer" not in path.split("/"):
             problems[path] = f"{path}: {_shapes(arrays)}, of which the model has none"
@@ -305,6 +312,11 @@ def _shapes(arrays: list[NDArray]) -> str:
     return ", ".join(str(array.shape) for array in arrays) or "none"
 
 
+def _began_nothing(arrays: list[NDArray]) -> bool:
+    """Whether they are of an optimizer that took no step: Keras makes what it remembers at the first one."""
+    return len(arrays) <= 2 and all(array.ndim == 0 for array in arrays) and not any(arrays[:1])
+
+
 def _restoring(model: Model, arrays: list[NDArray] | None, where: str) -> Callable[[], None]:
     """What has the optimizer remember what is in a file; all that can fail was done."""
     optimizer, backend = model.optimizer, model.backend
@@ -312,6 +324,8 @@ def _restoring(model: Model, arrays: list[NDArray] | None, where: str) -> Callab
         return lambda: None
     weights = model.trained_weights()
     problem = keras_optimizers.misfit(optimizer, backend, weights, arrays)
+    if problem is not None and _began_nothing(arrays):
+        return lambda: None
     if problem is not None:
         fix = "compile the model as the saved one was; or train on: it begins anew"
         text = explain(f"{where}, optimizer {optimizer.name!r}", expected=problem, got="another optimizer's", fix=fix)

@@ -91,7 +91,8 @@ def load_keras(path: Any, custom_objects: dict[str, Any] | None = None, compile:
         said = config.get("compile_config")
         if compile and said:
             model.compile(**_compile_arguments(reader, said))
-    keras_layout.load_groups(model, groups, where)
+    called = {kind: name for name, kind in (custom_objects or {}).items() if isinstance(kind, type)}
+    keras_layout.load_groups(model, groups, where, called=called)
     return model
 
 

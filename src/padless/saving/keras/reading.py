@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ from padless.saving.keras import names
 
 Config = dict[str, Any]
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool", "string")
+_MIXED = ("mixed_float16", "mixed_bfloat16")
+_MOST_NUMBERS = 2**26
+"""In a row of an input, axes that vary left out: a model is built by a batch of three such rows."""
 
 
 class Reader:
@@ -76,7 +80,7 @@ class Reader:
 
     def _dtype(self, config: Config) -> str:
         name = str(config["name"])
-        if name not in _DTYPES:
+        if name not in (*_DTYPES, *_MIXED):
             fix = "dtype_policy='float32' for the model in Keras, and save it again"
             raise NotThereYetError(explain(self.where, expected="one dtype for a layer", got=f"{name!r}", fix=fix))
         return name
@@ -127,6 +131,8 @@ class Reader:
         if {"layers", "input_layers", "output_layers"} <= config.keys():
             return self._functional(config)
         arguments = {key: self.read(item) for key, item in config.items()}
+        if isinstance(kind, type) and issubclass(kind, Layer) and arguments.get("autocast") is True:
+            del arguments["autocast"]  # Keras's layers without a get_config of their own have it; here it is always so
         made = kind.from_config(arguments) if hasattr(kind, "from_config") else kind(**arguments)
         if isinstance(made, Layer) and not made.built:
             self._build(made, value.get("build_config") or {})
@@ -212,6 +218,9 @@ class Reader:
                 raise NotThereYetError(
                     explain(f"{self.where}, {name}", expected="plain arrays", got=f"{key}=True", fix="leave it out")
                 )
+        if math.prod(max(n or 1, 1) for n in shape[1:]) > _MOST_NUMBERS:
+            got, fix = str(shape)[:80], "None for an axis that varies"
+            raise DataError(explain(self.where, expected="inputs of which a few fit into memory", got=got, fix=fix))
         dtype = self.read(config.get("dtype")) or "float32"
         ragged = bool(config.get("ragged"))
         return Input(tuple(shape[1:]), dtype=dtype, name=config.get("name"), ragged=ragged)
