@@ -523,3 +523,18 @@ def test_mixed_policies_go_both_ways(policy: str) -> None:
     assert [layer.dtype_policy.name for layer in ours.to_keras().layers] == [policy, "float32"]
     x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
     np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=0.02)
+
+
+@pytest.mark.parametrize("nested", ["sequential", "functional"])
+def test_a_layer_in_two_models_is_read_and_not_written(nested: str, tmp_path: Path) -> None:
+    """Keras writes such files and cannot open them."""
+    layer = keras.layers.Dense(3, name="both")
+    x, y = keras.Input((3,)), keras.Input((3,))
+    inner = keras.Sequential([keras.Input((3,)), layer]) if nested == "sequential" else keras.Model(y, layer(y) * 2)
+    theirs = keras.Model(x, inner(layer(x)))
+    ours = padless.from_keras(theirs)
+    values = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    np.testing.assert_allclose(ours.predict(values, verbose=0), theirs.predict(values, verbose=0), rtol=1e-5, atol=1e-6)
+    with pytest.raises(NotThereYetError, match=r"(?s)'both'.*two models.*safetensors"):
+        ours.save(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())

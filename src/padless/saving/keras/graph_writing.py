@@ -18,7 +18,17 @@ from padless.layer import Layer
 from padless.model import Functional, Model
 from padless.operation import Operation
 from padless.saving.keras import names
-from padless.saving.keras.writing import _ANOTHER_FILE, Config, _entry, _input, _Names, _sound_name, written
+from padless.saving.keras.writing import (
+    _ANOTHER_FILE,
+    Config,
+    _entry,
+    _input,
+    _Names,
+    _sound_name,
+    refused,
+    stands_elsewhere,
+    written,
+)
 from padless.spec import Symbol
 
 
@@ -80,6 +90,9 @@ class _Writer:
         }
 
     def _name(self, layer: Layer) -> None:
+        if stands_elsewhere(layer):
+            got = f"one that is in two models that are in each other, {self.model.name!r} among them"
+            raise refused(f"layer {layer.name!r}", f"{got}: Keras writes such files, and cannot open them")
         wanted = _sound_name(layer.name)
         if isinstance(layer, Operation) and layer.function in ("not_equal", "any"):
             wanted = f"of_model_{wanted}"  # Keras names its masks so, and wants each name once

@@ -70,7 +70,17 @@ def _entry(module: str | None, name: str, config: Any, registered: str | None = 
     return {"module": module, "class_name": name, "config": config, "registered_name": registered}
 
 
-def _refused(where: str, got: str, fix: str = _ANOTHER_FILE) -> NotThereYetError:
+def refused(where: str, got: str, fix: str = _ANOTHER_FILE) -> NotThereYetError:
+    """The error for what a `.keras` file cannot hold.
+
+    Args:
+        where: what was to be written.
+        got: what is in it.
+        fix: what to do.
+
+    Returns:
+        The error.
+    """
     return NotThereYetError(explain(where, expected="what Keras has, in a .keras file", got=got, fix=fix))
 
 
@@ -98,9 +108,9 @@ def _object(value: Any) -> Any:
     if module is None:
         return _entry(kind.__module__, kind.__name__, written(config), kind.__name__)
     if not module or isinstance(value, Absent) or kind.__name__ in names.OURS_ALONE:
-        raise _refused(f"{kind.__name__}", "a class that Keras does not have")
+        raise refused(f"{kind.__name__}", "a class that Keras does not have")
     if kind.__name__ == "FunctionInitializer":
-        raise _refused("an initializer", f"the function {config['function']!r}", "an object of padless.initializers")
+        raise refused("an initializer", f"the function {config['function']!r}", "an object of padless.initializers")
     return _entry(
         names.PUBLIC.get(module, f"keras.{module}"), kind.__name__, written(_shared_arguments(kind.__name__, config))
     )
@@ -113,7 +123,7 @@ def _function(value: Any) -> Any:
         raise ArgumentError(explain("a .keras file", expected="a function with a name", got="a Python lambda", fix=fix))
     module = _kind_of(value)
     if module == "":
-        raise _refused(f"function {name!r}", "one of padless that Keras does not have by this name")
+        raise refused(f"function {name!r}", "one of padless that Keras does not have by this name")
     return _entry(value.__module__, "function", name, name) if module is None else name
 
 
@@ -122,11 +132,23 @@ def _shared_arguments(kind: str, arguments: Config) -> Config:
     ours = names.ARGUMENTS_OURS_ALONE.get(kind, {})
     for name, value in arguments.items():
         if (name in ours and value != ours[name]) or value in names.NOT_IN_KERAS.get((kind, name), ()):
-            raise _refused(f"{kind}({name}=...)", f"{value!r}, which Keras cannot do")
+            raise refused(f"{kind}({name}=...)", f"{value!r}, which Keras cannot do")
     return {name: value for name, value in arguments.items() if name not in ours}
 
 
 # ---- layers
+
+
+def stands_elsewhere(layer: Layer) -> bool:
+    """Whether a layer is at several places of what is being written.
+
+    Args:
+        layer: in a model.
+
+    Returns:
+        False for one that a single model calls several times.
+    """
+    return id(layer) in (_shared.get() or {})
 
 
 def _layer(layer: Layer) -> Config:
@@ -139,7 +161,7 @@ def _layer(layer: Layer) -> Config:
     if module is None:
         return _entry(kind.__module__, kind.__name__, _arguments(layer), kind.__name__)
     if module != "layers" or kind.__name__ in names.OURS_ALONE:
-        raise _refused(layer.place, "a layer that Keras does not have")
+        raise refused(layer.place, "a layer that Keras does not have")
     name = names.CLASSES.get(kind.__name__, kind.__name__)
     made = _entry("keras.layers", name, _arguments(layer))
     view = layer._arguments.get("view")
@@ -159,7 +181,7 @@ def _arguments(layer: Layer) -> Config:
         given["cell"] = layer.cell
     if isinstance(layer, layers.Lambda):
         if given.pop("view", None) == "ragged":
-            raise _refused(layer.place, "a function that reads rows; in Keras it would get a padded array")
+            raise refused(layer.place, "a function that reads rows; in Keras it would get a padded array")
         given["arguments"] = dict(given.get("arguments") or {})
     for name in ("input_shape", "weights", "name", "dtype", "trainable"):
         given.pop(name, None)
@@ -301,5 +323,5 @@ def _optimizer(model: Any) -> Any:
     optimizer = model.optimizer
     if isinstance(optimizer, Absent) or type(optimizer).__module__.startswith("padless.backends"):
         fix = f"compile with an optimizer of padless.optimizers; or {_ANOTHER_FILE}"
-        raise _refused("optimizer", "one of another library", fix)
+        raise refused("optimizer", "one of another library", fix)
     return optimizer
