@@ -538,3 +538,14 @@ def test_a_layer_in_two_models_is_read_and_not_written(nested: str, tmp_path: Pa
     with pytest.raises(NotThereYetError, match=r"(?s)'both'.*two models.*safetensors"):
         ours.save(tmp_path / "m.keras")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_embedding_that_a_model_within_has_as_well_is_one() -> None:
+    ids, one = keras.Input((None,), dtype="int32"), keras.Input((None,), dtype="int32")
+    words = keras.layers.Embedding(20, 4, mask_zero=True, name="words")
+    reader = keras.Model(ids, keras.layers.GRU(3)(words(ids)))
+    theirs = keras.Model(one, [reader(one), keras.layers.GlobalAveragePooling1D()(words(one))])
+    ours = padless.from_keras(theirs)
+    assert len(ours.weights) == len(theirs.weights) == 4
+    batch = np.array([[1, 2, 3], [4, 0, 0]], np.int32)
+    near(predicted(ours, batch), predicted(theirs, batch))

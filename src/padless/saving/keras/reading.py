@@ -31,6 +31,7 @@ class Reader:
     def __init__(self, where: str) -> None:
         self.where = where
         self._shared: dict[Any, Any] = {}
+        self._unnumbered: list[tuple[Any, Layer]] = []
 
     def read(self, value: Any) -> Any:
         """Make what a config stands for.
@@ -58,9 +59,14 @@ class Reader:
         number = value.get("shared_object_id")
         if number is not None and number in self._shared:
             return self._shared[number]
-        made = self._object(value)
+        key = (value["class_name"], _unnumbered(value["config"]))
+        # Keras loses the number of a layer that is in a model within as well, at its first place (3.15).
+        twins = [one for other, one in self._unnumbered if other == key] if number is not None else []
+        made = twins[0] if len(twins) == 1 else self._object(value)
         if number is not None:
             self._shared[number] = made
+        elif isinstance(made, Layer):
+            self._unnumbered.append((key, made))
         return made
 
     # ---- what stands for a value
@@ -245,6 +251,15 @@ class Reader:
         from padless.saving.keras.graph_reading import functional
 
         return functional(self, config)
+
+
+def _unnumbered(config: Any) -> Any:
+    """A config without the numbers of what stands at several places."""
+    if isinstance(config, list):
+        return [_unnumbered(item) for item in config]
+    if isinstance(config, dict):
+        return {key: _unnumbered(item) for key, item in config.items() if key != "shared_object_id"}
+    return config
 
 
 def _of_keras(module: Any) -> bool:
