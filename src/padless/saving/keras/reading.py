@@ -76,9 +76,9 @@ class Reader:
 
     def _dtype(self, config: Config) -> str:
         name = str(config["name"])
-        if name not in _DTYPES:
+        if name not in (*_DTYPES, "mixed_bfloat16", "mixed_float16"):
             fix = "dtype_policy='float32' for the model in Keras, and save it again"
-            raise NotThereYetError(explain(self.where, expected="one dtype for a layer", got=f"{name!r}", fix=fix))
+            raise NotThereYetError(explain(self.where, expected="a dtype, or a mixed policy", got=f"{name!r}", fix=fix))
         return name
 
     def _policies(self, config: Config) -> str:
