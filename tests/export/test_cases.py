@@ -12,7 +12,6 @@ import pytest
 from hypothesis import settings
 
 from padless import Input, Model
-from padless.errors import ExportError
 from tests.cases import CASES, Case
 from tests.export.running import Session, arrays_of, assert_like, expected_of, padded_inputs, predicted, ragged_inputs
 from tests.oracle import batch, fresh

@@ -78,7 +78,7 @@ def gauge(X: Any, y: Any, outputs: int = 1, pool: bool = True) -> Any:
 
 
 class Dense:
-    """A model of features. No function: its address would be in names of tests, which must be the same in each worker."""
+    """A model of features; no function, whose address would be in the names of tests, another in each worker."""
 
     def __call__(
         self, X: Any, y: Any, loss: str = "categorical_crossentropy", activation: str | None = "softmax"
