@@ -289,6 +289,38 @@ def nodes_between(inputs: Iterable[Symbol], outputs: Iterable[Symbol]) -> list[N
     return order
 
 
+def layers_in(nodes: list[Node], outputs: Iterable[Symbol]) -> list[Layer]:
+    """The layers of a graph in Keras's order: those farther from the outputs first, then as the outputs lead to them.
+
+    Weights stand in this order in `get_weights` and in files.
+
+    Args:
+        nodes: in running order.
+        outputs: what is wanted in the end.
+
+    Returns:
+        The layers, each once.
+    """
+    within = {id(node) for node in nodes}
+    distance: dict[int, int] = {}
+    farthest: dict[int, int] = {}
+    for node in reversed(nodes):
+        at = max(distance.get(id(node), 0), farthest.get(id(node.layer), 0))
+        farthest[id(node.layer)] = at
+        for symbol in node.parents:
+            distance[id(symbol.node)] = max(distance.get(id(symbol.node), 0), at + 1)
+    met: dict[int, Layer] = {}
+    seen: set[int] = set()
+    waiting = list(outputs)[::-1]
+    while waiting:
+        maker = waiting.pop().node
+        if maker is not None and id(maker) in within and id(maker) not in seen:
+            seen.add(id(maker))
+            met.setdefault(id(maker.layer), maker.layer)
+            waiting.extend(reversed(maker.parents))
+    return sorted(met.values(), key=lambda layer: -farthest[id(layer)])
+
+
 def last_reads(nodes: list[Node], outputs: Iterable[Symbol]) -> list[list[Symbol]]:
     """Which values nothing reads any more, so that their memory is for the next.
 

@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import math
 import threading
 import weakref
 from collections import Counter
@@ -17,7 +18,16 @@ import numpy as np
 import optree
 
 from padless import backends, constraints, initializers, regularizers
-from padless.errors import ArgumentError, MaskError, NotBuiltError, NotThereYetError, ShapeError, explain, nearest
+from padless.errors import (
+    ArgumentError,
+    DataError,
+    MaskError,
+    NotBuiltError,
+    NotThereYetError,
+    ShapeError,
+    explain,
+    nearest,
+)
 from padless.forms import Form, enter
 from padless.named import snake_case
 from padless.ported import require_steps_alone
@@ -125,6 +135,45 @@ def calling(
         losses = around.losses if around is not None else keep_loss if live is None else None
     rows = around.rows if rows is None and around is not None else rows
     return Within(Mode(training, tracing, watch, live, None if tracing else losses, rows))
+
+
+class _Room:
+    """How many numbers weights may still take."""
+
+    def __init__(self, numbers: int) -> None:
+        self.left = self.numbers = numbers
+
+    def take(self, place: str, shape: tuple[int, ...]) -> None:
+        self.left -= math.prod(shape)
+        if self.left < 0 or min(shape, default=0) < 0:
+            raise DataError(
+                explain(
+                    place,
+                    expected=f"no more weights than the file has: {self.numbers:,} numbers in all",
+                    got=f"one of shape {shape}",
+                    fix="a file that model.save(path) wrote",
+                )
+            )
+
+
+_room: contextvars.ContextVar[_Room | None] = contextvars.ContextVar("padless_room", default=None)
+
+
+@contextlib.contextmanager
+def weights_of_at_most(numbers: int) -> Iterator[None]:
+    """Within this context, layers that want more weights raise, before they are made: a config alone could fill memory.
+
+    Args:
+        numbers: that all weights together may have.
+
+    Yields:
+        Nothing.
+    """
+    token = _room.set(_Room(numbers))
+    try:
+        yield
+    finally:
+        _room.reset(token)
 
 
 class Within:
@@ -392,6 +441,9 @@ class Layer:
         kind = dtype or self.dtype
         start = initializers.get(initializer or ("glorot_uniform" if kind.startswith(("float", "bfloat")) else "zeros"))
         assert start is not None
+        room = _room.get()
+        if room is not None:
+            room.take(self.place, sizes)
         attribute = name or f"_weight{len(self._weights)}"
         self._weights[attribute] = Weight(
             sizes, kind, trainable, regularizers.get(regularizer), constraints.get(constraint), looked_up

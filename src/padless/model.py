@@ -320,21 +320,49 @@ class Model(Trainer, Layer):
         """
         saving.save_model(self, path)
 
-    def save_weights(self, path: Any) -> None:
-        """Write the weights into a safetensors file.
+    def save_weights(self, path: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Write the weights into a file: Keras's format where the name ends in ".weights.h5", else safetensors.
+
+        Keras's file also holds what the optimizer remembers.
 
         Args:
-            path: of the file.
-        """
-        saving.save_weights(self, path)
+            path: of the file; written beside it first and then renamed.
+            overwrite: False refuses to replace a file.
+            max_shard_size: must be None: there is one file.
 
-    def load_weights(self, path: Any) -> None:
-        """Read the weights from a safetensors file.
+        Raises:
+            ArgumentError: when there is a file that must not be replaced; for the name of another of Keras's files.
+            NotThereYetError: for a `max_shard_size`.
+
+        Example:
+            >>> import padless, tempfile, os
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.LSTM(3)])
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     model.save_weights(os.path.join(folder, "m.weights.h5"))
+            ...     model.load_weights(os.path.join(folder, "m.weights.h5"))
+        """
+        saving.save_weights(self, path, overwrite, max_shard_size)
+
+    def load_weights(
+        self, path: Any, skip_mismatch: bool = False, objects_to_skip: Sequence[Layer] | None = None
+    ) -> None:
+        """Read the weights from a file of padless or of Keras.
+
+        Of Keras's files the optimizer's state comes along where the model has one that took a step already, as in
+        Keras: a model that was compiled anew begins anew, with its own learning rate. `load_model` brings it back in
+        any case.
 
         Args:
-            path: of the file.
+            path: of the file: ".weights.h5", ".weights.json" (an index of several files) or ".keras", or a safetensors
+                file of padless.
+            skip_mismatch: leave layers alone whose arrays do not fit, with a warning.
+            objects_to_skip: layers to leave alone.
+
+        Raises:
+            DataError: when the file is broken, or holds what has no place in it.
+            ShapeError: when its arrays are not those of the model; nothing is changed after an error.
         """
-        saving.load_weights(self, path)
+        saving.load_weights(self, path, skip_mismatch, objects_to_skip)
 
 
 class Sequential(Model):
@@ -523,7 +551,7 @@ class Functional(Model):
         self._output_tree = outputs
         self._nodes = graph.nodes_between(self.inputs, self.outputs)
         self._done = graph.last_reads(self._nodes, self.outputs)
-        self._layers: list[Layer] = list(dict.fromkeys(node.layer for node in self._nodes))
+        self._layers: list[Layer] = graph.layers_in(self._nodes, self.outputs)
         self.built = True
         self.claim_layers()
 
@@ -539,7 +567,7 @@ class Functional(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers, in running order."""
+        """The layers, those farthest from the outputs first, as in Keras."""
         return self._layers
 
     def children(self) -> Iterator[tuple[str, Layer]]:

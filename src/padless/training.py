@@ -31,7 +31,7 @@ from padless.errors import (
     explain,
 )
 from padless.forms import AS_LIST, Form
-from padless.layer import Layer, calling, carried, carry, carrying, substituted
+from padless.layer import Layer, Weight, calling, carried, carry, carrying, substituted
 from padless.metrics import Metric
 from padless.outputs import Heads
 from padless.ragged import Ragged, end_to_end
@@ -395,17 +395,33 @@ class Trainer(Layer):
             raise ArgumentError(
                 explain("fit", expected="something to train", got="no trainable weights", fix="layer.trainable = True")
             )
-        trained = {path: layer._weights[name] for path, (layer, name) in slots.items() if path in arrays["weights"]}
-        self.optimizer.tables = frozenset(path for path, weight in trained.items() if weight.by_rows)
-        self.optimizer.names = {path: f"{layer.name}/{name}" for path, (layer, name) in slots.items()}
-        # By place: the names of layers, which outputs have, differ between models that are otherwise alike.
-        self.optimizer.parts = [str(at) for at in range(max(len(self._heads.trained), 1))]
+        trained = self._introduce_weights(slots)
         self._constraints = {
             path: weight.constraint for path, weight in trained.items() if weight.constraint is not None
         }
         with self.backend.no_gradient():
             self.optimizer.prepare(self.backend, arrays["weights"])
         return {**arrays, "slots": self.optimizer.held(arrays["weights"])}
+
+    def _introduce_weights(self, slots: dict[str, tuple[Layer, str]]) -> dict[str, Weight]:
+        """Tell the optimizer what it treats weights by."""
+        assert self.optimizer is not None
+        trained = {path: layer._weights[name] for path, (layer, name) in slots.items() if layer.trains(name)}
+        self.optimizer.tables = frozenset(path for path, weight in trained.items() if weight.by_rows)
+        self.optimizer.names = {path: f"{layer.name}/{name}" for path, (layer, name) in slots.items()}
+        # By place: the names of layers, which outputs have, differ between models that are otherwise alike.
+        self.optimizer.parts = [str(at) for at in range(max(len(self._heads.trained), 1))]
+        return trained
+
+    def trained_weights(self) -> dict[str, Array]:
+        """The arrays that the optimizer changes, which gets to know them.
+
+        Returns:
+            Arrays by path, in Keras's order.
+        """
+        slots = self.weight_slots()
+        self._introduce_weights(slots)
+        return _parted(slots)["weights"]
 
     def _program(self, step: Callable[..., Any], collect: Callable[[], dict[str, Any]]) -> Program:
         """The program of a step; a new one after something was changed that is fixed where steps are compiled."""
@@ -734,7 +750,8 @@ class Trainer(Layer):
         self.epoch_plan = None
         batches = source.epoch(order_of(place["seed"], place["epoch"]) if shuffle else None)
         for _ in range(place["batch"]):
-            next(batches, None)
+            if next(batches, None) is None:
+                break
         return batches
 
     def _epoch(

@@ -279,6 +279,8 @@ def test_a_backup_that_lacks_something_says_so(name: str, tmp_path: Path) -> Non
     for part in (tree, tree["model"], tree["model"]["optimizer"]):
         part.pop(name, None)
     written = json.dumps(tree)
-    saving.write(path, arrays, {**metadata, "state": written, "crc32": str(checkpoints._checksum(written, arrays))})
+    saving.write_arrays(
+        path, arrays, {**metadata, "state": written, "crc32": str(checkpoints._checksum(written, arrays))}
+    )
     with pytest.raises(DataError, match=f"a backup with '{name}'(?s:.*)the version of padless that wrote it"):
         fit(model(), [BackupAndRestore(tmp_path)])

@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from padless import saving
+from padless import random, saving
 from padless.callbacks import state
 from padless.callbacks.base import Callback, Logs
 from padless.callbacks.monitoring import Monitor
 from padless.errors import ArgumentError, DataError, PadlessError, explain
+from padless.saving.json_text import parsed
+from padless.saving.transaction import all_or_nothing
+from padless.saving.trees import apart, together
 
 _FORMAT = "padless backup 1"
 
@@ -91,7 +94,7 @@ class ModelCheckpoint(Monitor):
     ) -> None:
         super().__init__(monitor, mode, initial_value_threshold)
         self.filepath: str = os.fspath(filepath)
-        saving.require_own_name(self.filepath)
+        (saving.require_weights_name if save_weights_only else saving.require_own_name)(self.filepath)
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self.save_freq = save_freq
         self._count = _Count("ModelCheckpoint", save_freq)
@@ -227,7 +230,7 @@ class BackupAndRestore(Callback):
         refused: list[str] = []
         for path in found:
             try:
-                self._restore(_read(path))
+                self._restore(_read(path), path)
             except PadlessError as wrong:
                 refused.append(str(wrong))
                 continue
@@ -289,23 +292,41 @@ class BackupAndRestore(Callback):
             "stopped": bool(model.stop_training),
             "callbacks": {name: kept for name, one in self._named() if (kept := one.get_state()) is not None},
         }
-        plain, arrays = state.apart(tree, "BackupAndRestore")
+        plain, arrays = apart(tree, "BackupAndRestore")
         self.backup_dir.mkdir(parents=True, exist_ok=True)
         for path in self._unfinished():
             path.unlink(missing_ok=True)
         written = json.dumps(plain)
         if self._sound and self.latest.exists():  # one that was refused does not push out the one before it
             os.replace(self.latest, self.previous)
-        saving.write(
+        saving.write_arrays(
             self.latest, arrays, {"format": _FORMAT, "state": written, "crc32": str(_checksum(written, arrays))}
         )
         self._sound = True
 
-    def _restore(self, tree: Any) -> None:
-        model = self.model
-        state.into_model(model, tree["model"])
-        model.data_state = tree["data"]
-        model.stop_training = tree["stopped"]
+    def _restore(self, tree: Any, path: Path) -> None:
+        """Go on from a tree; after an error all is as it was."""
+        numbers = random.get_state()
+        remembered = [(one, kept) for _, one in self._named() if (kept := one.get_state()) is not None]
+        try:
+            with all_or_nothing(self.model):
+                self._restore_all(tree)
+        except Exception as wrong:
+            random.set_state(numbers)
+            self._sums = None
+            for one, kept in remembered:
+                one.set_state(kept)
+            if isinstance(wrong, PadlessError):
+                raise
+            got, fix = f"{type(wrong).__name__}: {wrong}"[:200], "remove it"
+            raise DataError(explain(f"file {path}", expected="a sound backup", got=got, fix=fix)) from wrong
+
+    def _restore_all(self, tree: Any) -> None:
+        state.into_model(self.model, tree["model"])
+        if any(number < 0 for number in tree["data"].values()):
+            raise ValueError(f"the place {tree['data']} in the data")
+        self.model.data_state = tree["data"]
+        self.model.stop_training = bool(tree["stopped"])
         self._sums = tree["sums"]
         for name, one in self._named():
             if name in tree["callbacks"]:
@@ -346,7 +367,7 @@ def _read(path: Path) -> Any:
         raise DataError(
             explain(f"file {path}", expected="a backup as it was written", got="another checksum", fix="remove it")
         )
-    tree = state.together(json.loads(metadata["state"]), arrays)
+    tree = together(parsed(metadata["state"], f"file {path}"), arrays)
     absent = list(_absent(tree, _PARTS))
     if absent:
         fix = "the version of padless that wrote it; or remove it"

@@ -2,59 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from padless.errors import DataError, NotThereYetError, explain
+from padless.errors import DataError, NotThereYetError, PadlessError, explain
+from padless.layer import weights_of_at_most
+from padless.saving import keras_optimizers
+from padless.saving.arrays import arrays_of, read_arrays, write_arrays
 from padless.saving.configs import deserialize, known_besides, serialize
+from padless.saving.json_text import parsed
+from padless.saving.optimizer_state import into_optimizer, of_optimizer
+from padless.saving.trees import apart, together
 
 if TYPE_CHECKING:
     from padless.model import Model
 
 _FORMAT = "padless 1"
-
-
-def write(path: Any, arrays: dict[str, np.ndarray[Any, Any]], metadata: dict[str, str]) -> None:
-    """Write a safetensors file whole or not at all."""
-    from safetensors.numpy import save
-
-    target = Path(path)
-    # safetensors writes arrays in memory order whatever their strides say, so they must be contiguous.
-    data = save({key: np.asarray(array, order="C") for key, array in arrays.items()}, metadata)
-    handle, temporary = tempfile.mkstemp(dir=target.parent or Path("."), prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def read_arrays(path: Any) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
-    """Arrays and metadata of a safetensors file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
-    except SafetensorError as wrong:
-        raise DataError(
-            explain(
-                f"file {path}",
-                expected="a safetensors file written by padless",
-                got=str(wrong),
-                fix="model.save(path) writes one",
-            )
-        ) from None
+_OPTIMIZER = "optimizer/"
+"""What names of arrays begin with that the optimizer remembers; a layer cannot stand there."""
 
 
 def require_own_name(path: Any) -> None:
@@ -71,31 +39,6 @@ def require_own_name(path: Any) -> None:
         )
 
 
-def save_weights(model: Model, path: Any) -> None:
-    """Write a model's weights into a safetensors file.
-
-    Args:
-        model: the model, built.
-        path: of the file.
-
-    Raises:
-        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
-    """
-    require_own_name(path)
-    model.require_built()
-    write(path, model.state_dict(), {"format": _FORMAT})
-
-
-def load_weights(model: Model, path: Any) -> None:
-    """Read a model's weights from a safetensors file.
-
-    Args:
-        model: the model, built, with the same paths and shapes.
-        path: of the file.
-    """
-    model.load_state_dict(read_arrays(path)[0])
-
-
 def save_model(model: Model, path: Any) -> None:
     """Write a model's config, weights and compile arguments into one safetensors file.
 
@@ -109,11 +52,16 @@ def save_model(model: Model, path: Any) -> None:
     require_own_name(path)
     model.require_built()
     config: dict[str, Any] = {"model": serialize(model), "compile": None}
+    arrays, metadata = arrays_of(model), {"format": _FORMAT}
     if model._first_spec is not None:
         config["input"] = spec_config(model._first_spec)
     if model.compiled:
         config["compile"] = serialize(model.compile_arguments)
-    write(path, model.state_dict(), {"format": _FORMAT, "config": json.dumps(config)})
+        if keras_optimizers.known(model.optimizer):
+            tree, remembered = apart(of_optimizer(model), "the optimizer")
+            metadata["optimizer"] = json.dumps(tree)
+            arrays |= {f"{_OPTIMIZER}{key}": array for key, array in remembered.items()}
+    write_arrays(path, arrays, {**metadata, "config": json.dumps(config)})
 
 
 def spec_config(spec: Any) -> Any:
@@ -161,13 +109,32 @@ def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile:
                 fix="model.save(path); for weights alone model.load_weights(path)",
             )
         )
-    config = json.loads(metadata["config"])
-    with known_besides(custom_objects):
-        model: Model = deserialize(config["model"])
-        arguments = deserialize(config["compile"])
-    if not model.built and "input" in config:
-        model.trace(standin_of(config["input"]))
-    model.load_state_dict(arrays)
-    if compile and arguments is not None:
-        model.compile(**arguments)
+    where = f"file {path}"
+    config = parsed(metadata["config"], where)
+    remembered = {key.removeprefix(_OPTIMIZER): arrays.pop(key) for key in list(arrays) if key.startswith(_OPTIMIZER)}
+    with _sound(where), weights_of_at_most(sum(array.size for array in arrays.values())):
+        with known_besides(custom_objects):
+            model: Model = deserialize(config["model"])
+            arguments = deserialize(config["compile"]) if compile else None
+        if not model.built and "input" in config:
+            model.trace(standin_of(config["input"]))
+        model.load_state_dict(arrays)
+        if arguments is not None:
+            model.compile(**arguments)
+            if "optimizer" in metadata:
+                tree = together(parsed(metadata["optimizer"], where), remembered)
+                into_optimizer(model, tree, where)
     return model
+
+
+@contextlib.contextmanager
+def _sound(where: str) -> Iterator[None]:
+    """Within this context, what a config makes fail that padless did not write is the file's fault."""
+    try:
+        yield
+    except PadlessError:
+        raise
+    except Exception as wrong:
+        got = f"{type(wrong).__name__}: {wrong}"[:300]
+        fix = "a file that model.save(path) wrote; if classes of your own are in it, see the error above"
+        raise DataError(explain(where, expected="a sound config of a model", got=got, fix=fix)) from wrong
