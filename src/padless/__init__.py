@@ -30,6 +30,7 @@ from padless.rows import RowPartition as RowPartition
 
 if TYPE_CHECKING:
     from padless import activations as activations
+    from padless import auditing as auditing
     from padless import callbacks as callbacks
     from padless import chains as chains
     from padless import constraints as constraints
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from padless import schedules as schedules
     from padless import testing as testing
     from padless import utils as utils
+    from padless.auditing import audit as audit
     from padless.graph import Input as Input
     from padless.layer import Layer as Layer
     from padless.model import Model as Model
@@ -66,13 +68,14 @@ _LAZY = {
     "Layer": "padless.layer",
     "Model": "padless.model",
     "Sequential": "padless.model",
+    "audit": "padless.auditing",
     "load_model": "padless.saving",
     "model_to_mermaid": "padless.pictures",
     "plot_model": "padless.pictures",
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
+    "activations", "auditing", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
     "losses", "metrics", "models", "ops", "optimizers", "pictures", "preprocessing", "regularizers", "schedules",
     "testing", "text", "utils",
 )  # fmt: skip

@@ -29,7 +29,7 @@ Host = npt.NDArray[Any]
 
 ALONE, LONGER_ROWS, LEFT, ORDER, OTHERS = "alone", "longer", "left", "order", "others"
 NAN = "fill NaN"
-TRAINING, LOSS, GRADIENTS = "training", "loss", "gradients"
+TRAINING, LOSS, GRADIENTS, ROW_GRADIENTS = "training", "loss", "gradients", "row gradients", "row gradients"
 
 
 class Subject(Protocol):
@@ -37,6 +37,8 @@ class Subject(Protocol):
 
     library: str
     slots: list[Slot]
+
+    reads_fills: bool
 
     @property
     def fixed(self) -> int | None: ...
@@ -59,11 +61,12 @@ class Probe:
 
     Attributes:
         name: "alone", "longer", "left", "order", "others", "fill 0", "fill 1000", "fill NaN", "training", "loss",
-            "gradients".
+            "gradients", "row gradients".
         question: in words.
         differences: the largest, by output (by weight for gradients); infinity for NaN.
         differs: whether any is more than rounding.
         grave: whether such a difference is one of answers, so that the model is not clean.
+        flips: how many rows have their largest entry elsewhere: another class.
         values: for a loss, both.
         error: why it could not be asked; "" where it was.
     """
@@ -73,6 +76,7 @@ class Probe:
     differences: dict[str, float] = field(default_factory=dict)
     differs: bool = False
     grave: bool = True
+    flips: int = 0
     values: tuple[float, float] | None = None
     error: str = ""
 
@@ -90,6 +94,7 @@ class Finding:
         layer: its path; "" for the code of the model itself.
         kind: its class.
         reason: a name for programs.
+        observed: what the probes saw, in general.
         why: in words.
         fix: what to do about it in Keras.
         starts: path of the layer in which numbers first differ: this one, or one that comes after it.
@@ -103,6 +108,7 @@ class Finding:
     layer: str
     kind: str
     reason: str
+    observed: Observed
     why: str
     fix: str
     starts: str
@@ -229,8 +235,9 @@ class Examination:
             filled = Batch(self.rows, self.columns, fill=fill)
             there = self._seen(self.subject.run(filled), filled)
             # In a model of fixed length there is no other way to see whether masked steps are read.
-            grave = self.subject.fixed is not None and math.isfinite(fill)
-            question = f"masked steps that hold {name} within the model"
+            grave = self.subject.reads_fills or (self.subject.fixed is not None and math.isfinite(fill))
+            where = "" if self.subject.reads_fills else " within the model"
+            question = f"masked steps that hold {name}{where}"
             self._ask(f"fill {name}", question, self.seen, there, grave=grave)
 
     def _ask_training(self) -> None:
@@ -244,6 +251,7 @@ class Examination:
         there, here = self._seen(after, longer), self._seen(before, self.base)
         self._ask(TRAINING, question, here, there, trace=before)
         self._ask_loss(longer)
+        self._ask_row_gradients()
 
     def _two(self, longer: Batch) -> str:
         if longer.columns == self.columns:
@@ -269,6 +277,19 @@ class Examination:
         if differs and not any(one.grave and set(one.probes) - {LEFT} for one in self.findings.values()):
             observed, key = loss_cause(self.trace, self.columns)
             self._found(observed, key, key, LOSS, off, True, self.trace)
+
+    def _ask_row_gradients(self) -> None:
+        """For models whose gradients are those of each row, added up."""
+        gradients = getattr(self.subject, "gradients", None)
+        if gradients is None:
+            return
+        whole = gradients(self.base)
+        parts = [gradients(Batch(self.rows.take([at]), n)) for at, n in enumerate(self.rows.lengths)]
+        off = {name: apart(one, np.sum([part[name] for part in parts], axis=0)) for name, one in whole.items()}
+        differs = any(size > 10 * self.subject.tolerance * scale(whole[name]) for name, size in off.items())
+        worst = dict(sorted(off.items(), key=lambda item: -item[1])[:3])
+        question = "gradients of a batch, and the sum of those of each row alone"
+        self.probes.append(Probe(ROW_GRADIENTS, question, worst, differs))
 
     def _targets(self) -> Iterator[list[Host]]:
         numbers = np.random.default_rng(0)
@@ -296,6 +317,7 @@ class Examination:
         trace = trace or self.trace
         found = compare(truth, other, trace, self.subject.tolerance)
         probe = Probe(name, question, self._by_output(found), found.differs(self.subject.tolerance), grave)
+        probe.flips = _flips(truth, other)
         self.probes.append(probe)
         for first in found.firsts:
             why, place = self._why(name, first.key, first.before, observed, trace)
@@ -333,7 +355,8 @@ class Examination:
         if finding is None:
             names = [("", "the model's own code") if one is None else (one.path, one.kind) for one in (call, begins)]
             (path, kind), (at, at_kind) = names
-            finding = Finding(path, kind, reason.name, reason.text, reason.fix, at, at_kind, {}, grave, place, start)
+            words = (reason.name, observed, reason.text, reason.fix)
+            finding = Finding(path, kind, *words, at, at_kind, {}, grave, place, start)
             self.findings[place, reason.name] = finding
         finding.grave |= grave
         finding.probes[probe] = max(difference, finding.probes.get(probe, 0.0))
@@ -351,6 +374,16 @@ class Examination:
             row.shape[-1:] == (1,) or np.allclose(total, 1, atol=1e-3)
             for row, total in zip(rows, sums, strict=False)
         )
+
+
+def _flips(truth: Seen, other: Seen) -> int:
+    """How many rows get another class."""
+    found = set()
+    for rows, others in zip(truth.outputs, other.outputs, strict=True):
+        for at, (one, two) in enumerate(zip(rows, others, strict=True)):
+            if one is not None and two is not None and one.ndim == 1 and len(one) > 1 and one.shape == two.shape:
+                found |= {at} if one.argmax() != two.argmax() else set()
+    return len(found)
 
 
 def _number_apart(one: float, two: float) -> float:

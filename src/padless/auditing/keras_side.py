@@ -31,7 +31,7 @@ class KerasSubject:
         DTypeError: when it reads texts.
     """
 
-    library = "Keras"
+    reads_fills = False
 
     def __init__(self, model: Any, data: Any = None) -> None:
         import keras

@@ -33,6 +33,23 @@ class Observed(StrEnum):
     PENALTY = "penalty"
 
 
+NOTES = {
+    Observed.READS: "reads padding",
+    Observed.DROPS: "the mask is lost here",
+    Observed.STRIPS: "takes the mask off what goes in",
+    Observed.OPERAND: "the mask is lost here",
+    Observed.NEVER: "reads padding: no mask was made",
+    Observed.MIXES: "mixes rows",
+    Observed.CODE: "the mask is lost before it, in code",
+    Observed.SIDE: "depends on the side of the padding",
+    Observed.NAN: "lets NaN through",
+    Observed.LOSS: "the mask is lost here",
+    Observed.LOSS_ITSELF: "its loss counts padding",
+    Observed.PENALTY: "its penalty counts padding",
+}
+"""What a picture says of each."""
+
+
 @dataclass(frozen=True)
 class Reason:
     """A line of the table.
