@@ -75,7 +75,8 @@ _LAZY = {
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "auditing", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers", "layers",
+    "activations", "auditing", "callbacks", "chains", "constraints", "data", "datasets", "decoding", "initializers",
+    "layers",
     "losses", "metrics", "models", "ops", "optimizers", "pictures", "preprocessing", "regularizers", "schedules",
     "testing", "text", "utils",
 )  # fmt: skip

@@ -29,7 +29,7 @@ Host = npt.NDArray[Any]
 
 ALONE, LONGER_ROWS, LEFT, ORDER, OTHERS = "alone", "longer", "left", "order", "others"
 NAN = "fill NaN"
-TRAINING, LOSS, GRADIENTS, ROW_GRADIENTS = "training", "loss", "gradients", "row gradients", "row gradients"
+TRAINING, LOSS, GRADIENTS, ROW_GRADIENTS = "training", "loss", "gradients", "row gradients"
 
 
 class Subject(Protocol):
@@ -120,8 +120,9 @@ class Finding:
 
     @property
     def difference(self) -> float:
-        """The largest difference in the layer where numbers first differ."""
-        return max(self.probes.values())
+        """The largest difference in the layer where numbers first differ; of what input can bring about, if it can."""
+        real = [size for name, size in self.probes.items() if not name.startswith("fill ")]
+        return max(real or self.probes.values())
 
 
 @dataclass

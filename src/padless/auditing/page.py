@@ -24,7 +24,7 @@ _STYLE = """
   background: none; }
 .audit th { color: #5c5c5c; }
 .audit .probes td { border-top: 1px solid #e2e2e2; }
-.audit .probes td.size { text-align: right; font-variant-numeric: tabular-nums; }
+.audit .probes td:first-child, .audit .probes td:last-child { white-space: nowrap; }
 .audit .differs { color: #c62828; font-weight: bold; }
 .audit .same { color: #2e7d32; }
 .audit .reads { color: #8a5200; }
@@ -91,17 +91,14 @@ def _graph(report: AuditReport) -> str:
 
 def _findings(report: AuditReport) -> str:
     found = words.paragraphs(report)
-    if not found:
-        return ""
-    said = []
-    for one in found:
-        fix = f'<p class="fix">In Keras: {text_of(one.fix)}.</p>' if one.fix else ""
-        kind = "differs" if one.grave else "reads"
-        said.append(
-            f'<h3 class="{kind}">{text_of(one.title)}</h3><p>{text_of(one.why)}</p><p>{text_of(one.size)}</p>{fix}'
-        )
-    title = "Why" if any(one.grave for one in found) else "What else was seen"
-    return f"<h2>{title}</h2>{''.join(said)}"
+    parts = (("Why", [one for one in found if one.grave]), ("What else was seen", [one for one in found if not one.grave]))
+    return "".join(f"<h2>{title}</h2>{''.join(map(_finding, some))}" for title, some in parts if some)
+
+
+def _finding(one: words.Paragraph) -> str:
+    fix = f'<p class="fix">In Keras: {text_of(one.fix)}.</p>' if one.fix else ""
+    kind = "differs" if one.grave else "reads"
+    return f'<h3 class="{kind}">{text_of(one.title)}</h3><p>{text_of(one.why)}</p><p>{text_of(one.size)}</p>{fix}'
 
 
 def _compared(report: AuditReport) -> str:

@@ -127,7 +127,7 @@ def _examined(
     if data is not None:
         rows = given(subject.slots, data, _ROWS)
         _require_readable(subject, rows)
-        return Examination(subject, rows, sides, progress).run(), rows
+        return _asked(subject, rows, sides, progress), rows
     last: PadlessError | None = None
     for times in (1, 2, 4, 8):
         lengths = [times * n if subject.fixed is None else max(1, n * subject.fixed // 20) for n in LENGTHS]
@@ -137,9 +137,25 @@ def _examined(
         except PadlessError as error:
             last = error
         else:
-            return Examination(subject, rows, sides, progress).run(), rows
+            return _asked(subject, rows, sides, progress), rows
     assert last is not None
     raise last
+
+
+def _asked(subject: Subject, rows: Rows, sides: Sequence[str], progress: Callable[[str], None]) -> Outcome:
+    try:
+        return Examination(subject, rows, sides, progress).run()
+    except PadlessError:
+        raise
+    except Exception as error:
+        fix = "without a mask on what goes into the layer it names, or with data= that it can read"
+        expected = "a model that can read padded rows as it reads each alone"
+        raise ArgumentError(explain("audit", expected=expected, got=_first_line(error), fix=fix)) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}"[:400]
 
 
 def _require_readable(subject: Subject, rows: Rows) -> None:
@@ -148,8 +164,7 @@ def _require_readable(subject: Subject, rows: Rows) -> None:
     try:
         subject.run(Batch(rows.take([shortest]), subject.fixed or length))
     except Exception as error:
-        text = str(error).strip().splitlines()
-        got = f"for {length} steps, {type(error).__name__}: {text[0] if text else ''}"[:400]
+        got = f"for {length} steps, {_first_line(error)}"
         fix = "data= with rows as the model was made for"
         raise ArgumentError(explain("audit", expected="a model that can read a row alone", got=got, fix=fix)) from error
 

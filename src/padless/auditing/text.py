@@ -24,9 +24,9 @@ def plain(report: AuditReport) -> str:
     """
     out = [*_wrapped(report.verdict), ""]
     out += [f"{name:<13}{value}" for name, value in words.facts(report)]
-    out += ["", f"{'asked':<28}{'largest difference':<34}"]
-    for line in words.lines(report):
-        out.append(f"  {line.name:<26}{line.answer:<34}{words.STATES[line.state]}".rstrip())
+    table = [("asked", "largest difference", ""), *((x.name, x.answer, words.STATES[x.state]) for x in words.lines(report))]
+    first, second = (max(len(row[at]) for row in table) for at in (0, 1))
+    out += ["", *(f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in table)]
     for one in words.paragraphs(report):
         out += ["", f"{'! ' if one.grave else '- '}{one.title}"]
         out += _wrapped(f"{one.why} {one.size}", "  ")

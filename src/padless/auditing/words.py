@@ -18,6 +18,7 @@ from padless.auditing.findings import (
     Probe,
 )
 from padless.auditing.picture import number
+from padless.auditing.probes import LONGER
 
 if TYPE_CHECKING:
     from padless.auditing.report import AuditReport
@@ -31,16 +32,17 @@ _WHEN = {
     ORDER: "when the rows come in another order",
 }
 _SHORT = {
-    ALONE: "alone, and in a batch",
+    ALONE: "in a batch, not alone",
     LONGER_ROWS: "longer rows beside it",
-    LEFT: "padding on the left",
-    OTHERS: "other rows beside it",
+    LEFT: "padded on the left",
+    OTHERS: "fewer rows beside it",
     ORDER: "rows in another order",
-    TRAINING: "layers in training",
-    LOSS: "loss",
-    GRADIENTS: "gradients",
+    TRAINING: "answers in training",
+    LOSS: "loss of training",
+    GRADIENTS: "gradients of training",
     ROW_GRADIENTS: "gradients, row by row",
 }
+"""In the order of the table; what masked steps hold comes last."""
 
 
 class Line(NamedTuple):
@@ -122,7 +124,8 @@ def _by(report: AuditReport, probe: Probe) -> str:
     else:
         size = f"by up to {number(probe.largest)}" + (f" in {output!r}" if len(probe.differences) > 1 else "")
     if probe.flips:
-        size += f", and {probe.flips} of {_counted(len(report.rows), 'row')} get another class,"
+        gets = "gets" if probe.flips == 1 else "get"
+        size += f", and {probe.flips} of {_counted(len(report.rows), 'row')} {gets} another class,"
     return size
 
 
@@ -157,9 +160,13 @@ def facts(report: AuditReport) -> list[tuple[str, str]]:
     return [
         ("model", f"{report.name} ({report.source})"),
         ("library", report.library),
-        ("asked about", f"{_counted(len(report.rows), 'row')} {kind}, of {lengths} steps, padded to {report.columns} "
-                        "and more"),
+        ("asked about", f"{_counted(len(report.rows), 'row')} {kind}, of {lengths} steps, padded to {report.columns}"
+                        f"{_and_more(report)}"),
     ]  # fmt: skip
+
+
+def _and_more(report: AuditReport) -> str:
+    return "" if report.of(LONGER_ROWS) is None else f" and to {report.columns + LONGER}"
 
 
 def lines(report: AuditReport) -> list[Line]:
@@ -171,8 +178,8 @@ def lines(report: AuditReport) -> list[Line]:
     Returns:
         A line for each.
     """
-    found = []
-    for probe in report.probes:
+    found, order = [], list(_SHORT)
+    for probe in sorted(report.probes, key=lambda one: order.index(one.name) if one.name in order else len(order)):
         if probe.error:
             found.append(Line(short(probe.name), probe.question, f"not asked: {probe.error}", "unknown"))
             continue
@@ -180,13 +187,13 @@ def lines(report: AuditReport) -> list[Line]:
         if probe.values is not None and probe.differs:
             answer = f"{probe.values[0]:.4g}, then {probe.values[1]:.4g}"
         if probe.flips:
-            answer += f"; {probe.flips} of {len(report.rows)} rows get another class"
+            answer += f", another class for {_counted(probe.flips, 'row')}"
         state = "same" if not probe.differs else "differs" if probe.grave else "reads"
         found.append(Line(short(probe.name), probe.question, answer, state))
     return found
 
 
-STATES = {"same": "same", "differs": "DIFFERS", "reads": "differs (cannot come from outside)", "unknown": "unknown"}
+STATES = {"same": "same", "differs": "DIFFERS", "reads": "is read", "unknown": "unknown"}
 """How a line ends."""
 
 
@@ -214,7 +221,7 @@ def _paragraph(one: Finding, library: str) -> Paragraph:
     probes = {name: size for name, size in one.probes.items() if not name.startswith("fill ")} or one.probes
     size = max(probes.values())
     there = "there" if one.starts_key == one.key else f"first in {one.starts} ({one.starts_kind})"
-    asked = " and ".join(dict.fromkeys(short(name) for name in list(probes)[:3]))
+    asked = short(max(probes, key=lambda name: probes[name]))
     told = f"Numbers differ {there}: by up to {number(size)} ({asked})."
     if set(probes) == {LOSS}:
         told = f"The loss differs by {number(size)}."
@@ -282,8 +289,9 @@ def remarks(report: AuditReport) -> list[str]:
     if report.invented:
         said.append("The rows were made of random numbers; data= (--data) asks about rows of yours.")
     if any(line.state == "reads" for line in lines(report)):
-        said.append("What masked steps hold was changed within the model, behind the layer that makes the mask; lines "
-                    "of that kind alone make no model unsound, since no input can bring it about.")  # fmt: skip
+        said.append("What masked steps hold was changed within the model, after the layer that makes the mask. Where it "
+                    "is read, masked steps are not skipped; yet no input can bring this about, so it counts for the "
+                    "verdict only beside differences of the other kinds.")  # fmt: skip
     if report.of(LEFT) is None:
         said.append("Padding on the left was not asked about.")
     return said
