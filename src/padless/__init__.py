@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from padless.model import Sequential as Sequential
     from padless.pictures import model_to_mermaid as model_to_mermaid
     from padless.pictures import plot_model as plot_model
+    from padless.saving import from_keras as from_keras
     from padless.saving import load_model as load_model
     from padless.saving import register as register
 
@@ -69,6 +70,7 @@ _LAZY = {
     "Model": "padless.model",
     "Sequential": "padless.model",
     "audit": "padless.auditing",
+    "from_keras": "padless.saving",
     "load_model": "padless.saving",
     "model_to_mermaid": "padless.pictures",
     "plot_model": "padless.pictures",

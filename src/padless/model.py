@@ -304,21 +304,48 @@ class Model(Trainer, Layer):
     # ---- files
 
     def save(self, path: Any) -> None:
-        """Write architecture, weights and compile arguments into one safetensors file.
+        """Write architecture, weights and compile arguments into one file, with what the optimizer remembers.
 
         Args:
-            path: of the file; written beside it first and then renamed.
+            path: of the file: one that ends in ".keras" is in Keras's format, which Keras opens, any other is a
+                safetensors file; written beside it first and then renamed.
+
+        Raises:
+            NotThereYetError: for a ".keras" file of what Keras does not have; the layer is named.
 
         Example:
             >>> import padless, tempfile, os
             >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.LSTM(3)])
             >>> with tempfile.TemporaryDirectory() as folder:
-            ...     model.save(os.path.join(folder, "m.safetensors"))
-            ...     again = padless.load_model(os.path.join(folder, "m.safetensors"))
+            ...     model.save(os.path.join(folder, "m.keras"))
+            ...     again = padless.load_model(os.path.join(folder, "m.keras"))
             >>> again.count_params() == model.count_params()
             True
         """
         saving.save_model(self, path)
+
+    def to_keras(self, custom_objects: dict[str, Any] | None = None) -> Any:
+        """Make a model of Keras: the same layers, weights, and optimizer with what it remembers. Needs the package keras.
+
+        Args:
+            custom_objects: classes and functions of your own by name, written for Keras.
+
+        Returns:
+            The model, on the backend of Keras.
+
+        Raises:
+            NotThereYetError: for what Keras does not have; the layer is named.
+            ArgumentError: when Keras is not installed.
+
+        Example:
+            >>> import os; os.environ["KERAS_BACKEND"] = "torch"
+            >>> import numpy as np, padless
+            >>> model = padless.Sequential([padless.Input((None, 2)), padless.layers.LSTM(3)])
+            >>> x = np.ones((4, 5, 2), "float32")
+            >>> bool(np.allclose(model.to_keras().predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6))
+            True
+        """
+        return saving.to_keras(self, custom_objects)
 
     def save_weights(self, path: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
         """Write the weights into a file: Keras's format where the name ends in ".weights.h5", else safetensors.

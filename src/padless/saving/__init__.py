@@ -17,6 +17,8 @@ from padless.saving.files import require_own_name as require_own_name
 from padless.saving.files import save_model as save_model
 from padless.saving.files import spec_config as spec_config
 from padless.saving.files import standin_of as standin_of
+from padless.saving.keras.file import from_keras as from_keras
+from padless.saving.keras.file import to_keras as to_keras
 from padless.saving.weights import load_weights as load_weights
 from padless.saving.weights import require_weights_name as require_weights_name
 from padless.saving.weights import save_weights as save_weights

@@ -127,6 +127,8 @@ def _contents(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, where: str) -> b
 
 def _read_folder(folder: Path, where: str) -> dict[str, bytes]:
     names = sorted(os.listdir(folder))
+    if "assets" in names and not any(files for _, _, files in os.walk(folder / "assets")):
+        names.remove("assets")  # Keras makes it in any case
     _check_names([f"{name}/" if name == "assets" else name for name in names], where)
     files = {}
     for name in names:

@@ -102,6 +102,19 @@ def register(kind: Any) -> Any:
     return kind
 
 
+def registered(*names: Any) -> Any:
+    """A class or function that the user made known.
+
+    Args:
+        *names: under which it may be known; of "package>Name", Keras's way, the part behind is one, too.
+
+    Returns:
+        It, or None.
+    """
+    alone = [name.rpartition(">")[2] for name in names if isinstance(name, str)]
+    return next((_custom[name] for name in (*names, *alone) if name in _custom), None)
+
+
 def _built_in(name: str, modules: Sequence[str] = _MODULES) -> Any:
     for module in modules:
         found = getattr(importlib.import_module(module), name, None)

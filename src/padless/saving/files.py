@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padless.errors import DataError, NotThereYetError, PadlessError, explain
+from padless.errors import ArgumentError, DataError, PadlessError, explain
 from padless.layer import weights_of_at_most
 from padless.saving import keras_optimizers
 from padless.saving.arrays import arrays_of, read_arrays, write_arrays
@@ -26,31 +26,56 @@ _OPTIMIZER = "optimizer/"
 
 
 def require_own_name(path: Any) -> None:
-    """Refuse the names of Keras's own files."""
+    """Refuse the names of files that hold no models, or models in Keras's old format.
+
+    Args:
+        path: of a file for a model.
+
+    Raises:
+        ArgumentError: for such a name.
+    """
     name = Path(path).name
-    if name.endswith((".keras", ".h5", ".hdf5")):
-        raise NotThereYetError(
+    if name.endswith((".h5", ".hdf5")):
+        raise ArgumentError(
             explain(
-                f"a file named {name!r}",
-                expected="the name of a safetensors file, which is what is written",
-                got="that of one of Keras's files, which are not there yet",
-                fix=f"{name.partition('.')[0]}.safetensors",
+                f"a model in a file named {name!r}",
+                expected="a name that ends in .keras, which is Keras's format, or in .safetensors",
+                got="that of a file of weights, or of Keras's old format",
+                fix=f"{name.partition('.')[0]}.keras",
             )
         )
 
 
+def is_keras(path: Any) -> bool:
+    """Whether a path is that of a `.keras` file, or of a folder of the same.
+
+    Args:
+        path: any.
+
+    Returns:
+        The answer.
+    """
+    return Path(path).name.endswith(".keras") or Path(path).is_dir()
+
+
 def save_model(model: Model, path: Any) -> None:
-    """Write a model's config, weights and compile arguments into one safetensors file.
+    """Write a model's config, weights and compile arguments into one file.
 
     Args:
         model: the model, built.
-        path: of the file.
+        path: of the file: one that ends in ".keras" is Keras's, any other a safetensors file.
 
     Raises:
-        NotThereYetError: for the name of one of Keras's own files, which another program would take it for.
+        ArgumentError: for the name of another of Keras's files, which another program would take it for.
+        NotThereYetError: for a ".keras" file of what Keras does not have.
     """
     require_own_name(path)
     model.require_built()
+    if is_keras(path):
+        from padless.saving.keras.file import save_keras
+
+        save_keras(model, path)
+        return
     config: dict[str, Any] = {"model": serialize(model), "compile": None}
     arrays, metadata = arrays_of(model), {"format": _FORMAT}
     if model._first_spec is not None:
@@ -85,10 +110,10 @@ def standin_of(config: Any) -> Any:
 
 
 def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
-    """Read a model that `Model.save` wrote.
+    """Read a model that `Model.save` wrote, or Keras.
 
     Args:
-        path: of the file.
+        path: of the file: ".keras" of Keras or padless, or a safetensors file of padless.
         custom_objects: classes and functions of your own by name, beside those that `register` made known.
         compile: whether to compile the model as the saved one was.
 
@@ -96,9 +121,16 @@ def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile:
         The model, built, on the current backend.
 
     Raises:
-        DataError: when the file is none of padless's.
-        ArgumentError: for a class that is not known.
+        DataError: when the file is none of these, or is broken.
+        NotThereYetError: for what Keras has and padless does not.
+        ArgumentError: for a class that is not known; for a file in Keras's old format.
     """
+    require_own_name(path)
+    if is_keras(path):
+        from padless.saving.keras.file import load_keras
+
+        with _sound(f"file {path}"):
+            return load_keras(path, custom_objects, compile)
     arrays, metadata = read_arrays(path)
     if metadata.get("format") != _FORMAT or "config" not in metadata:
         raise DataError(

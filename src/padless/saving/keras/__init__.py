@@ -1,0 +1,1 @@
+"""Models in Keras's own files, both ways, without Keras."""

@@ -1,0 +1,163 @@
+"""The `.keras` file."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from padless.errors import ArgumentError, DataError, explain
+from padless.layer import weights_of_at_most
+from padless.saving import keras_layout
+from padless.saving.archive import read_archive, write_archive
+from padless.saving.configs import known_besides
+from padless.saving.hdf5 import read_hdf5
+from padless.saving.json_text import parsed
+from padless.saving.keras.reading import Reader
+from padless.saving.keras.writing import compile_config, sharing, written
+from padless.saving.weights import weights_in
+
+if TYPE_CHECKING:
+    from padless.model import Model
+
+_KERAS = "3.15.1"
+"""The version of Keras whose format is written."""
+
+
+def save_keras(model: Model, path: Any) -> None:
+    """Write a model into a `.keras` file, which Keras opens, too.
+
+    Args:
+        model: built.
+        path: of the file.
+
+    Raises:
+        NotThereYetError: when something in the model is not in Keras; it is named.
+    """
+    model.require_built()
+    with sharing(model):
+        config = written(model)
+        if model.compiled:
+            config["compile_config"] = compile_config(model)
+    shape = model._first_spec
+    if isinstance(shape, tuple):
+        config.setdefault("build_config", {"input_shape": [None, *list(shape)[1:]]})
+    now = datetime.datetime.now(tz=datetime.UTC).strftime("%Y-%m-%d@%H:%M:%S")
+    files = {
+        "metadata.json": json.dumps({"keras_version": _KERAS, "date_saved": now}).encode(),
+        "config.json": json.dumps(config).encode(),
+        "model.weights.h5": keras_layout.weights_bytes(model),
+    }
+    write_archive(path, files)
+
+
+def load_keras(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
+    """Read a model from a `.keras` file of Keras or padless.
+
+    Args:
+        path: of the file, or of the folder that Keras writes with `zipped=False`.
+        custom_objects: classes and functions of your own by name.
+        compile: whether to compile the model as the saved one was.
+
+    Returns:
+        The model, built.
+
+    Raises:
+        DataError: when it is no such file, or holds code.
+        NotThereYetError: for what Keras has and padless does not; it is named.
+        ArgumentError: for a class that is not known.
+    """
+    from padless.model import Model
+
+    where = f"file {path}"
+    files = read_archive(path)
+    if "config.json" not in files:
+        raise DataError(explain(where, expected="config.json", got="none", fix="a file that model.save(path) wrote"))
+    data = weights_in(files, where)
+    groups = read_hdf5(data, where)
+    config = parsed(files["config.json"], where)
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise DataError(explain(where, expected="the config of a model", got="another JSON", fix="a .keras file"))
+    reader = Reader(where)
+    room = sum(array.size for arrays in groups.values() for array in arrays)
+    with known_besides(custom_objects), weights_of_at_most(room):
+        model = reader.read(config)
+        if not isinstance(model, Model):
+            raise DataError(explain(where, expected="a model", got=type(model).__name__, fix="a .keras file"))
+        model.require_built()
+        said = config.get("compile_config")
+        if compile and said:
+            model.compile(**_compile_arguments(reader, said))
+    keras_layout.load_groups(model, groups, where)
+    return model
+
+
+def _compile_arguments(reader: Reader, config: dict[str, Any]) -> dict[str, Any]:
+    """What `compile` takes of what Keras's did; how steps are compiled is padless's own affair."""
+    found = {key: reader.read(value) for key, value in config.items()}
+    for key in ("jit_compile", "run_eagerly", "steps_per_execution", "auto_scale_loss"):
+        found.pop(key, None)
+    return found
+
+
+def _keras() -> Any:
+    try:
+        import keras
+    except ImportError:
+        fix = "pip install keras, and torch, jax or tensorflow for it to run on"
+        raise ArgumentError(explain("Keras", expected="the package keras", got="none", fix=fix)) from None
+    return keras
+
+
+def from_keras(model: Any, custom_objects: dict[str, Any] | None = None) -> Model:
+    """Make a model of padless of one of Keras: the same layers, weights, and optimizer with what it remembers.
+
+    Args:
+        model: of Keras, built.
+        custom_objects: classes and functions of your own by name, written for padless, beside those that
+            `padless.register` made known.
+
+    Returns:
+        The model, on the current backend.
+
+    Raises:
+        ArgumentError: when it is no built model of Keras, or has a class that is not known.
+        NotThereYetError: for what Keras has and padless does not; it is named.
+
+    Example:
+        >>> import os; os.environ["KERAS_BACKEND"] = "torch"
+        >>> import keras, padless
+        >>> theirs = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(4)])
+        >>> padless.from_keras(theirs)([[[1.0, 2.0, 3.0]], []]).shape
+        (2, 4)
+    """
+    keras = _keras()
+    if not isinstance(model, keras.Model) or not model.built:
+        got = "one that is not built" if isinstance(model, keras.Model) else type(model).__name__
+        fix = "model.build(shape), or one call; from_keras(keras.Sequential([layer])) for a layer"
+        raise ArgumentError(explain("from_keras", expected="a built model of Keras", got=got, fix=fix))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        model.save(path)
+        return load_keras(path, custom_objects)
+
+
+def to_keras(model: Model, custom_objects: dict[str, Any] | None = None) -> Any:
+    """Make a model of Keras of one of padless.
+
+    Args:
+        model: built.
+        custom_objects: classes and functions of your own by name, written for Keras.
+
+    Returns:
+        The model, on the backend of Keras.
+    """
+    keras = _keras()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        save_keras(model, path)
+        return keras.saving.load_model(path, custom_objects=custom_objects)
+
+
