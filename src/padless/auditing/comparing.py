@@ -54,7 +54,9 @@ def seen_alone(traces: Sequence[Trace]) -> Seen:
     calls = {}
     for key in keys:
         same = [trace.calls[key] for trace in traces]
-        calls[key] = Told(turned([[o.value for o in call.operands] for call in same]), turned([c.outputs for c in same]))
+        calls[key] = Told(
+            turned([[o.value for o in call.operands] for call in same]), turned([c.outputs for c in same])
+        )
     return Seen(calls, turned([trace.outputs for trace in traces]))
 
 

@@ -163,7 +163,10 @@ def _timed(subject: KerasSubject, mine: PadlessSubject, rows: Rows) -> Speed:
     columns = subject.fixed or max(rows.lengths)
     arrays = Batch(rows, columns).arrays(subject.slots)
     inputs = mine.inputs(Batch(rows, columns))
-    calls = (lambda: subject.predict(arrays), lambda: mine.model.predict_on_batch(mine._packed(inputs)))
+    calls: tuple[Callable[[], Any], ...] = (
+        lambda: subject.predict(arrays),
+        lambda: mine.model.predict_on_batch(mine.packed(inputs)),
+    )
     times: tuple[list[float], list[float]] = ([], [])
     for call in calls:  # what is compiled at first, is not counted
         call()
@@ -173,5 +176,6 @@ def _timed(subject: KerasSubject, mine: PadlessSubject, rows: Rows) -> Speed:
             start = time.perf_counter()
             call()
             kept.append(time.perf_counter() - start)
-    medians = [statistics.median(one) for one in times]
-    return Speed(len(rows.lengths), sum(rows.lengths), columns * len(rows.lengths), *medians, len(times[0]))
+    theirs, ours = (statistics.median(one) for one in times)
+    count = len(rows.lengths)
+    return Speed(count, sum(rows.lengths), columns * count, theirs, ours, len(times[0]))

@@ -33,26 +33,42 @@ TRAINING, LOSS, GRADIENTS, ROW_GRADIENTS = "training", "loss", "gradients", "row
 
 
 class Subject(Protocol):
-    """A model under audit."""
+    """A model under audit.
+
+    Attributes:
+        library: it is of, with version and backend.
+        slots: its inputs.
+        reads_fills: whether what stands in the padding of an input is all that `Batch.fill` changes.
+        fixed: how many columns its inputs must have; None for any number.
+        makes_mask: whether a mask is made of any input.
+        tolerance: up to which numbers are equal, beside the largest of them.
+        loss_name: what `loss` is.
+        output_names: of its outputs.
+    """
 
     library: str
     slots: list[Slot]
-
     reads_fills: bool
 
     @property
-    def fixed(self) -> int | None: ...
+    def fixed(self) -> int | None: ...  # noqa: D102
     @property
-    def makes_mask(self) -> bool: ...
+    def makes_mask(self) -> bool: ...  # noqa: D102
     @property
-    def tolerance(self) -> float: ...
+    def tolerance(self) -> float: ...  # noqa: D102
     @property
-    def loss_name(self) -> str: ...
+    def loss_name(self) -> str: ...  # noqa: D102
     @property
-    def output_names(self) -> list[str]: ...
-    def run(self, batch: Batch, *, training: bool = False) -> Trace: ...
-    def loss(self, batch: Batch, targets: Sequence[Sequence[Host]]) -> tuple[float, dict[str, Host]]: ...
-    def wants_classes(self, at: int) -> bool: ...
+    def output_names(self) -> list[str]: ...  # noqa: D102
+
+    def run(self, batch: Batch, *, training: bool = False) -> Trace:
+        """Call the model, and write down what its layers did."""
+
+    def loss(self, batch: Batch, targets: Sequence[Sequence[Host]]) -> tuple[float, dict[str, Host]]:
+        """A loss of training, and gradients by weight."""
+
+    def wants_classes(self, at: int) -> bool:
+        """Whether the loss of an output wants numbers of classes."""
 
 
 @dataclass
@@ -330,9 +346,7 @@ class Examination:
         elif name not in (LEFT, NAN):
             self._right |= keys
 
-    def _why(
-        self, name: str, key: str, before: bool, observed: Observed | None, trace: Trace
-    ) -> tuple[Observed, str]:
+    def _why(self, name: str, key: str, before: bool, observed: Observed | None, trace: Trace) -> tuple[Observed, str]:
         if observed is Observed.MIXES or key in self._mixing:
             return Observed.MIXES, key
         only_here = key not in self._right
@@ -371,9 +385,13 @@ class Examination:
     def _probabilities(self) -> bool:
         rows = [row for part in self.truth.outputs for row in part if row is not None and row.size]
         sums = [row.sum(axis=-1) for row in rows if row.ndim]
-        return bool(rows) and all(row.min() >= 0 and row.max() <= 1 for row in rows) and all(
-            row.shape[-1:] == (1,) or np.allclose(total, 1, atol=1e-3)
-            for row, total in zip(rows, sums, strict=False)
+        return (
+            bool(rows)
+            and all(row.min() >= 0 and row.max() <= 1 for row in rows)
+            and all(
+                row.shape[-1:] == (1,) or np.allclose(total, 1, atol=1e-3)
+                for row, total in zip(rows, sums, strict=False)
+            )
         )
 
 

@@ -113,8 +113,8 @@ class KerasSubject:
         finally:
             for layer, name, value in noise:
                 setattr(layer, name, value)
-            for variable, value in self._state:
-                variable.assign(value)
+            for variable, kept in self._state:
+                variable.assign(kept)
 
     # ---- loss and gradients
 
@@ -206,15 +206,15 @@ class KerasSubject:
                 got, fix = f"texts in {name!r}", "the part of the model that comes after its texts have become ids"
                 raise DTypeError(explain("audit", expected="numbers or ids", got=got, fix=fix))
             fixed = bool(shape) and shape[0] is not None
-            slots.append(
-                Slot(name, tuple(shape[1:]), dtype, steps=bool(shape), fixed=shape[0] if fixed else None)
-            )
+            slots.append(Slot(name, tuple(shape[1:]), dtype, steps=bool(shape), fixed=shape[0] if fixed else None))
         return slots
 
     def _consumed(self, at: int) -> Slot:
         """An input, and what the layer that reads it says of it: found by one run with ones."""
         slot = self.slots[at]
-        readers = [call.layer for call in self._first_run.leaves() if any(o.source == f"input:{at}" for o in call.operands)]
+        readers = [
+            call.layer for call in self._first_run.leaves() if any(o.source == f"input:{at}" for o in call.operands)
+        ]
         readers = [_innermost(layer) for layer in readers]
         ids = [layer for layer in readers if type(layer).__name__ in ("Embedding", "ReversibleEmbedding")]
         masks = [layer for layer in readers if type(layer).__name__ == "Masking"]
@@ -292,7 +292,7 @@ def _padded(rows: Sequence[Host], batch: Batch, shape: Sequence[int]) -> Host:
     """Targets as an array of the shape of an output: zeros where a row has ended."""
     array = np.zeros((len(rows), *map(int, shape[1 : rows[0].ndim + 1])), rows[0].dtype)
     for at, row in enumerate(rows):
-        array[(at, *(slice(0, n) for n in row.shape))] = row
+        array[at][tuple(slice(0, n) for n in row.shape)] = row
     return array
 
 
@@ -306,7 +306,9 @@ def _no_gradient() -> Any:
     return torch.no_grad()
 
 
-def _gradients(model: Any, value: Callable[[Callable[[Any], Any]], Any], weights: list[Any]) -> tuple[float, list[Host]]:
+def _gradients(
+    model: Any, value: Callable[[Callable[[Any], Any]], Any], weights: list[Any]
+) -> tuple[float, list[Host]]:
     import keras
 
     name = keras.backend.backend()
@@ -346,4 +348,4 @@ def _by_jax(model: Any, value: Callable[[Callable[[Any], Any]], Any], weights: l
         with keras.StatelessScope(state_mapping=list(zip(weights, arrays, strict=True))):
             return value(lambda x: model(x, training=True))
 
-    return jax.value_and_grad(function)([weight.value for weight in weights])  # type: ignore[no-any-return]
+    return jax.value_and_grad(function)([weight.value for weight in weights])

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 import padless
-from padless.auditing.probes import LENGTHS, Batch, Slot
+from padless import backends
+from padless.auditing.probes import LENGTHS, Batch, Rows, Slot
 from padless.auditing.trace import Call, Operand, Trace, Value
 from padless.errors import ArgumentError, DTypeError, explain
 from padless.layer import Layer, calling, carrying, substituted
@@ -95,7 +96,7 @@ class PadlessSubject:
         """
         inputs = self.inputs(batch)
         with self.model.backend.no_gradient():
-            return _Recorder(self, inputs).run(self._packed(inputs), training)
+            return _Recorder(self, inputs).run(training)
 
     def inputs(self, batch: Batch) -> list[Any]:
         """Values of a batch, padded as it says, with NaN and the like in the padding where it says so.
@@ -114,7 +115,8 @@ class PadlessSubject:
             found.append(Ragged.from_padded(value, batch.mask) if slot.steps else value)
         return found
 
-    def _packed(self, values: list[Any]) -> Any:
+    def packed(self, values: list[Any]) -> Any:
+        """Values as the model takes them: a dict, a tuple or one alone."""
         if isinstance(self._struct, dict):
             return dict(zip(self._struct, values, strict=True))
         return tuple(values) if len(values) > 1 or isinstance(self._struct, tuple | list) else values[0]
@@ -131,7 +133,7 @@ class PadlessSubject:
             A list of them.
         """
         with carrying(self.model, {}), padless.random.drawing(seed=1, step=2), calling(training=training, watch=watch):
-            return parts_of(self.model._run(self._packed(inputs)))
+            return parts_of(self.model._run(self.packed(inputs)))
 
     # ---- loss and gradients
 
@@ -148,8 +150,11 @@ class PadlessSubject:
         error, gradients = self._squares(batch, targets)
         if self.model.loss is None:
             return error, gradients
-        x = self._packed(self.inputs(batch))
-        y = [list(rows) if rows[0].ndim and self._ends_in_steps[at] else np.stack(rows) for at, rows in enumerate(targets)]
+        x = self.packed(self.inputs(batch))
+        y = [
+            list(rows) if rows[0].ndim and self._ends_in_steps[at] else np.stack(rows)
+            for at, rows in enumerate(targets)
+        ]
         found = self.model.evaluate(x, y if len(y) > 1 else y[0], batch_size=len(batch.rows.lengths), verbose=0)
         return float(found[0] if isinstance(found, list) else found), gradients
 
@@ -208,7 +213,8 @@ class PadlessSubject:
         self._ends_in_steps = [isinstance(value, list) for value in trace.outputs]
         for at in range(len(self.slots)):
             readers = [c.layer for c in trace.leaves() if any(o.source == f"input:{at}" for o in c.operands)]
-            counts = [int(layer.input_dim) for layer in map(_innermost, readers) if hasattr(layer, "input_dim")]
+            sizes = [getattr(_innermost(layer), "input_dim", None) for layer in readers]
+            counts = [int(size) for size in sizes if size is not None]
             if counts:
                 self.slots[at] = replace(self.slots[at], ids=min(counts))
 
@@ -219,7 +225,7 @@ class _Recorder:
         self._made: dict[int, tuple[Any, str]] = {id(_flat(x)): (x, f"input:{at}") for at, x in enumerate(inputs)}
         self._inputs, self._counts = inputs, Counter[str]()
 
-    def run(self, _: Any, training: bool) -> Trace:
+    def run(self, training: bool) -> Trace:
         outputs = self._subject.call(self._inputs, training, self._watch)
         self.trace.outputs = [self._told(y) for y in outputs]
         self.trace.sources = [self._source(y) for y in outputs]
@@ -274,8 +280,6 @@ def _tree(model: Model) -> tuple[dict[int, str], dict[int, str]]:
 
 
 def _slot(name: str, value: Any) -> Slot:
-    from padless import backends
-
     flat = _flat(value)
     if getattr(flat, "dtype", None) == np.dtype(object):
         got, fix = f"texts in {name!r}", "the part of the model that comes after its texts have become ids"
@@ -285,13 +289,11 @@ def _slot(name: str, value: Any) -> Slot:
         if isinstance(value.values, Ragged):
             got, fix = f"rows within rows in {name!r}", "the part of the model that reads one level of rows"
             raise ArgumentError(explain("audit", expected="rows of steps", got=got, fix=fix))
-        return Slot(name, tuple(map(int, value.shape[2:])), dtype)
-    return Slot(name, tuple(map(int, value.shape[1:])), dtype, steps=False)
+        return Slot(name, tuple(int(size or 0) for size in value.shape[2:]), dtype)
+    return Slot(name, tuple(int(size or 0) for size in value.shape[1:]), dtype, steps=False)
 
 
-def _ones(slots: Sequence[Slot]) -> Any:
-    from padless.auditing.probes import Rows
-
+def _ones(slots: Sequence[Slot]) -> Rows:
     def row(slot: Slot, n: int) -> Host:
         return np.ones((n, *slot.shape) if slot.steps else slot.shape, slot.dtype)
 

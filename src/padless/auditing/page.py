@@ -72,7 +72,7 @@ def fragment(report: AuditReport) -> str:
         _findings(report),
         _compared(report),
         _probes(report),
-        f"</div><div><h2>{_caption(report)}</h2><div class=\"graph\">{_graph(report)}</div></div></div>",
+        f'</div><div><h2>{_caption(report)}</h2><div class="graph">{_graph(report)}</div></div></div>',
         "".join(f'<p class="remarks">{text_of(text)}</p>' for text in words.remarks(report)),
     ]
     return f'<div class="audit">\n{chr(10).join(part for part in parts if part)}\n</div>'
@@ -91,7 +91,10 @@ def _graph(report: AuditReport) -> str:
 
 def _findings(report: AuditReport) -> str:
     found = words.paragraphs(report)
-    parts = (("Why", [one for one in found if one.grave]), ("What else was seen", [one for one in found if not one.grave]))
+    parts = (
+        ("Why", [one for one in found if one.grave]),
+        ("What else was seen", [one for one in found if not one.grave]),
+    )
     return "".join(f"<h2>{title}</h2>{''.join(map(_finding, some))}" for title, some in parts if some)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -58,7 +59,7 @@ def _unknown(leaves: list[Call], arrows: list[Arrow], boxes: list[Box]) -> list[
     """Dashed arrows to what is made of values that no layer made, from the call before it."""
     reached = {arrow.target for arrow in arrows}
     found = []
-    for before, call in zip(leaves, leaves[1:], strict=False):
+    for before, call in itertools.pairwise(leaves):
         if call.key not in reached and call.operands:
             found.append(Arrow(before.key, call.key, known=False))
     ends = [box.key for box in boxes if box.key.startswith("output:") and box.key not in reached]

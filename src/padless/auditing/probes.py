@@ -170,7 +170,7 @@ def given(slots: Sequence[Slot], data: Any, most: int) -> Rows:
 def _varied(lengths: Sequence[int], most: int) -> list[int]:
     """Indices of rows with steps, such that lengths differ: evenly from the shortest to the longest."""
     live = sorted((at for at, n in enumerate(lengths) if n), key=lambda at: lengths[at])
-    places = np.unique(np.linspace(0, len(live) - 1, min(most, len(live))).astype(int)) if live else []
+    places: Any = np.unique(np.linspace(0, len(live) - 1, min(most, len(live))).astype(int)) if live else []
     return sorted(live[at] for at in places)
 
 

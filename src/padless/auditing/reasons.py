@@ -75,6 +75,7 @@ _CONVOLUTIONS = ("BaseConv", "BaseSeparableConv", "BaseDepthwiseConv", "BaseConv
 _GLOBAL = ("GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalAveragePooling2D")
 _WINDOWS = ("BasePooling", "BaseAdaptivePooling")
 _RNN = ("RNN", "Bidirectional")
+_NORMALIZATIONS = ("GroupNormalization", "LayerNormalization", "BatchNormalization")
 _OPERATORS = ("Operation",)
 _RESHAPING = ("Flatten", "Reshape", "Permute", "Cropping1D", "ZeroPadding1D", "UpSampling1D", "RepeatVector")
 
@@ -100,7 +101,7 @@ TABLE = (
            "lays padded steps beside real ones as if they were features",
            "pool over steps first (GlobalAveragePooling1D reads the mask)"),
     Reason("initial_state_hides_mask", Observed.READS, _RNN,
-           "was called with an initial state: Keras fills `mask` in only for a call with one tensor, so the mask that is "
+           "was called with an initial state: Keras fills `mask` in only for a call with one tensor, so the mask "
            "on the input is not used and padded steps move the state",
            "pass it yourself: layer(x, initial_state=state, mask=mask)",
            lambda call: len(call.operands) > 1),
@@ -113,13 +114,14 @@ TABLE = (
            "zero_output_for_mask=False where return_sequences is False",
            lambda call: bool(_of(call.layer, "zero_output_for_mask")) and not _of(call.layer, "return_sequences")),
     Reason("cell_output_is_not_state", Observed.READS, _RNN,
-           "has a cell whose output is not its first state: on some of Keras's backends the loop takes one for the other",
+           "has a cell whose output is not its first state: on some of Keras's backends the loop takes one for the "
+           "other",
            "run it on torch or TensorFlow, or make the output the first state",
            lambda call: type(_of(call.layer, "cell")).__module__.split(".")[0] != "keras"),
     Reason("inner_mask_not_made", Observed.READS, ("TimeDistributed",),
            "calls the layer in it without Keras's own bookkeeping, so that a mask made in there is lost",
            "make the mask of the inner steps yourself and pass it"),
-    Reason("statistics_over_padding", Observed.READS, ("GroupNormalization", "LayerNormalization", "BatchNormalization"),
+    Reason("statistics_over_padding", Observed.READS, _NORMALIZATIONS,
            "takes its mean and variance over padded steps, too",
            "normalize over features alone: LayerNormalization(axis=-1)"),
     Reason("softmax_masks_classes", Observed.READS, ("Softmax",),

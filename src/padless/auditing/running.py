@@ -38,9 +38,9 @@ def audit(
     """Say whether padding changes the answers of a model: where it gets in, why, and by how much.
 
     The model is asked about a few rows: each alone, in a batch, padded to T steps and to more, on the right and on the
-    left, in another order, with other numbers in masked steps, in training. For a Keras model what every layer put out is
-    compared, and the masks on the way, to find the layer where the mask is lost; then the same model in padless is asked
-    the same. Of a padless model the same questions show that rows are independent. The model is left as it was.
+    left, in another order, with other numbers in masked steps, in training. For a Keras model what every layer put out
+    is compared, and the masks on the way, to find the layer where the mask is lost; then the same model in padless is
+    asked the same. Of a padless model the same questions show that rows are independent. The model is left as it was.
 
     Args:
         model: a `.keras` file, of which nothing is executed; a file of padless; a live Keras or padless model.

@@ -24,7 +24,10 @@ def plain(report: AuditReport) -> str:
     """
     out = [*_wrapped(report.verdict), ""]
     out += [f"{name:<13}{value}" for name, value in words.facts(report)]
-    table = [("asked", "largest difference", ""), *((x.name, x.answer, words.STATES[x.state]) for x in words.lines(report))]
+    table = [
+        ("asked", "largest difference", ""),
+        *((x.name, x.answer, words.STATES[x.state]) for x in words.lines(report)),
+    ]
     first, second = (max(len(row[at]) for row in table) for at in (0, 1))
     out += ["", *(f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in table)]
     for one in words.paragraphs(report):

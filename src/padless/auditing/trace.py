@@ -108,7 +108,9 @@ def cut(row: Host, shape: Sequence[int], side: Side) -> Host | None:
     """
     if row.ndim != len(shape) or any(mine < wanted for mine, wanted in zip(row.shape, shape, strict=True)):
         return None
-    places = (slice(0, n) if side == "right" else slice(size - n, size) for size, n in zip(row.shape, shape, strict=True))
+    places = (
+        slice(0, n) if side == "right" else slice(size - n, size) for size, n in zip(row.shape, shape, strict=True)
+    )
     return row[tuple(places)]
 
 

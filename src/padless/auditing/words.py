@@ -92,8 +92,8 @@ def verdict(report: AuditReport) -> str:
     answers = [probe for probe in wrong if probe.name not in _TRAINING]
     if not wrong:
         return (
-            f"Padding changes none of this model's answers: {_counted(len(report.rows), 'row')} got the same ones alone "
-            f"and in a batch, however they were padded ({_largest(report)})."
+            f"Padding changes none of this model's answers: {_counted(len(report.rows), 'row')} got the same ones "
+            f"alone and in a batch, however they were padded ({_largest(report)})."
         )
     if not answers:
         return f"Padding does not change what this model predicts, but how it learns: {_learning(wrong)}."
@@ -246,24 +246,24 @@ def compared(report: AuditReport) -> list[str]:
     off = max(found.differences.values())
     said = []
     if found.ok:
-        said.append(f"In padless the same model, with the same weights, gives each row one answer: {cases}, the largest "
-                    f"difference from the row alone is {number(off)}.")  # fmt: skip
+        said.append(f"In padless the same model, with the same weights, gives each row one answer: {cases}, the "
+                    f"largest difference from the row alone is {number(off)}.")  # fmt: skip
         if found.from_keras is not None:
-            said.append(f"That answer is Keras's own for the row alone, unpadded: to within {number(found.from_keras)}.")
+            said.append(
+                f"That answer is Keras's own for the row alone, unpadded: to within {number(found.from_keras)}."
+            )
     else:
         said.append(f"In padless the same model does NOT give the same answers: {number(off)} between ways of padding, "
                     f"{number(found.from_keras or 0.0)} from Keras on rows alone. Do not rely on it.")  # fmt: skip
     speed = found.speed
     if speed.error:
         return [*said, f"How long it takes was not measured: {speed.error}"]
-    share = 1 - speed.steps / speed.padded_steps
+    share = f"{100 * (1 - speed.steps / speed.padded_steps):.0f} %"
+    rates = [f"{_time(one)} ({speed.steps / one:,.0f} real steps/s)" for one in (speed.keras, speed.padless)]
     said.append(
-        f"A batch of {speed.rows} rows, {speed.steps:,} real steps, {share:.0%} of the padded batch being padding: ".replace(
-            "%", " %"
-        )
-        + f"Keras {_time(speed.keras)} ({speed.steps / speed.keras:,.0f} real steps/s), padless {_time(speed.padless)} "
-        f"({speed.steps / speed.padless:,.0f}), {_times(speed.times)}. One measurement, on this machine: the medians of "
-        f"{speed.runs} predictions each, in turns."
+        f"A batch of {speed.rows} rows with {speed.steps:,} real steps, whose padded array is {share} padding: Keras "
+        f"{rates[0]}, padless {rates[1]}, {_times(speed.times)}. This is one measurement, on this machine: the medians "
+        f"of {speed.runs} predictions each, in turns."
     )
     return said
 
@@ -289,9 +289,9 @@ def remarks(report: AuditReport) -> list[str]:
     if report.invented:
         said.append("The rows were made of random numbers; data= (--data) asks about rows of yours.")
     if any(line.state == "reads" for line in lines(report)):
-        said.append("What masked steps hold was changed within the model, after the layer that makes the mask. Where it "
-                    "is read, masked steps are not skipped; yet no input can bring this about, so it counts for the "
-                    "verdict only beside differences of the other kinds.")  # fmt: skip
+        said.append("What masked steps hold was changed within the model, after the layer that makes the mask. "
+                    "Where it is read, masked steps are not skipped; yet no input can bring this about, so it counts for "
+                    "the verdict only beside differences of the other kinds.")  # fmt: skip
     if report.of(LEFT) is None:
         said.append("Padding on the left was not asked about.")
     return said
