@@ -58,6 +58,11 @@ class Batch(NamedTuple):
         """Number of real steps; of rows, where the input has no steps."""
         return count_steps(self.x)
 
+    @property
+    def nplaces(self) -> int:
+        """Number of steps that a padded batch would have."""
+        return count_places(self.x)
+
 
 def count_rows(x: Any) -> int:
     """Number of rows of an input.
@@ -73,6 +78,27 @@ def count_rows(x: Any) -> int:
     if isinstance(x, tuple):
         return count_rows(x[0])
     return len(x)
+
+
+def count_places(x: Any) -> int:
+    """What a library that pads to the longest row would compute in the place of the steps.
+
+    Args:
+        x: a Ragged, an array, or a tuple, list or dict of these.
+
+    Returns:
+        Rows times the longest, of the input with the most of them; for an array the number of its steps.
+    """
+    if isinstance(x, dict):
+        return max(count_places(value) for value in x.values())
+    if isinstance(x, tuple):
+        return max(count_places(value) for value in x)
+    if not isinstance(x, Ragged):
+        return count_steps(x)
+    places, part = len(x), x  # type: int, Any
+    while isinstance(part, Ragged):
+        places, part = places * part.rows.max_row_length, part.values
+    return places
 
 
 def count_steps(x: Any) -> int:

@@ -88,24 +88,6 @@ def show_prediction(text: str, scores: NDArray[Any], names: Sequence[str], truth
     print(f'  "{excerpt(text)}"\n    {names[best]}, {scores[best]:.0%} sure{asked}')
 
 
-def plot_training(history: dict[str, list[float]], path: Path) -> None:
-    """Loss and accuracy of each epoch, as a picture."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    epochs = range(1, len(history["loss"]) + 1)
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
-        axis.plot(epochs, history[name], marker="o", label="training")
-        axis.plot(epochs, history[f"val_{name}"], marker="o", label="held out")
-        axis.set(xlabel="epoch", title=name)
-        axis.legend()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
 def median_times(calls: Sequence[Callable[[], object]], repeats: int = 7) -> list[float]:
     """Median seconds of each call, taking turns so that a busy machine slows all of them alike."""
     times: list[list[float]] = [[] for _ in calls]
@@ -229,7 +211,7 @@ def train(options: argparse.Namespace) -> None:
 
     show_scores(model, articles, texts, classes, names, held_out)
     options.out.mkdir(parents=True, exist_ok=True)
-    plot_training(history.history, options.out / "bbc.png")
+    history.plot(options.out / "bbc.png")
     (options.out / "words.json").write_text(tokenizer.to_json(), encoding="utf-8")
     model.save(options.out / "bbc.safetensors")
     print(f"\nWritten to {options.out}: bbc.png (the training curve), bbc.safetensors (the model), words.json.")

@@ -243,20 +243,48 @@ class Model(Trainer, Layer):
             return tuple(spec.standin() for spec in self._first_spec)
         return self._first_spec.standin()
 
-    def summary(self, print_fn: Callable[[str], None] | None = None, *, line_length: int | None = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], None] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
         """Print the layers: output shapes, numbers of weights, and where rows enter, are kept, change and end.
 
         Args:
-            print_fn: called with the text; prints by default.
             line_length: width in characters; the terminal's by default.
+            positions: where the columns end, as shares of the line or in characters; by default, as wide as they need.
+            print_fn: called with the text; prints by default, in colors on a terminal.
+            expand_nested: whether to list the layers of models within the model, too.
+            show_trainable: whether to say which layers are trained.
+            layer_range: names of the first and the last layer to list, or regular expressions for them.
 
         Raises:
             NotBuiltError: when nothing is known of the input yet.
-        """
-        from padless.summary import summary_text
+            ArgumentError: for positions that are not as many as columns, and for names that no layer has.
 
-        value = self._standins()
-        if value is None:
+        Example:
+            >>> import padless
+            >>> from padless import layers
+            >>> model = padless.Sequential([padless.Input((None, 4)), layers.LSTM(2, name="read")], name="small")
+            >>> model.summary(line_length=70)
+            Model: 'small'
+            <BLANKLINE>
+              Layer (type)    Output shape      Rows       Weights
+             ──────────────────────────────────────────────────────
+              input (Input)   (None, None, 4)   if given
+              read (LSTM)     (None, 2)         end             56
+            <BLANKLINE>
+            Weights: 56 (0.22 KiB), trained: 56, fixed: 0
+            Rows: where sequences of unequal length enter, are kept, change their
+            number of steps, and end.
+        """
+        from padless.summary import Columns, print_summary, summary_of
+
+        if self._standins() is None:
             raise NotBuiltError(
                 explain(
                     f"summary of {self.name!r}",
@@ -265,8 +293,13 @@ class Model(Trainer, Layer):
                     fix="give it an Input, call build((None, None, 16)), or call it once",
                 )
             )
-        text = summary_text(self, value, line_length)
-        (print_fn or print)(text)
+        found = summary_of(self, expand_nested=expand_nested, layer_range=layer_range)
+        print_summary(found, Columns(show_trainable, positions, line_length), print_fn)
+
+    def _repr_html_(self) -> str:
+        from padless.pictures.notebook import model_html
+
+        return model_html(self)
 
     # ---- as a function
 

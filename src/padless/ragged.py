@@ -680,6 +680,11 @@ class Ragged(Operators):
             return (_restored, (owner.name, owner.to_host(self.values), owner.dtype_name(self.values), self.rows))
         return (Ragged, (self.values, self.rows))
 
+    def _repr_html_(self) -> str:
+        from padless.pictures.notebook import ragged_html
+
+        return ragged_html(self)
+
     def __repr__(self) -> str:
         dtype = backends.of(self.flat_values).dtype_name(self.flat_values)
         lengths, inner = self.rows.lengths_text, self.values

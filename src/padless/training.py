@@ -16,6 +16,7 @@ from padless import random as _random
 from padless.backends.base import Array, Program
 from padless.batching import Batch, Planned, Source, Table
 from padless.callbacks import Callback, CallbackList, History, ProgbarLogger
+from padless.callbacks.screens import is_watched
 from padless.data import tables
 from padless.data.loading import samples
 from padless.data.plan import EpochPlan, order_of
@@ -59,6 +60,7 @@ class Trainer(Layer):
         self.loss: Any = None
         self.history: History | None = None
         self.last_batch_steps = 0
+        self.last_batch_places = 0
         self._heads = Heads(None, None, None, None, None)
         self._totals: dict[str, Any] = {}
         self._extra = np.zeros(2)
@@ -531,11 +533,15 @@ class Trainer(Layer):
             # By rows, as Keras does it: penalties on outputs are means over the rows of a batch.
             rows = max(batch.nrows, 1)
             self._extra += [rows * float(host(found["extra"])), rows]
-        self.last_batch_steps = batch.nsteps
+        self._note_sizes(batch)
         if batch.y is None:
             return
         with self.backend.no_gradient():
             self._heads.update(batch.y, y_pred, batch.weight)
+
+    def _note_sizes(self, batch: Batch) -> None:
+        """For those who watch: real steps, and those that padding would have made."""
+        self.last_batch_steps, self.last_batch_places = batch.nsteps, batch.nplaces
 
     def _logs(self) -> Logs:
         heads = self._heads
@@ -617,7 +623,8 @@ class Trainer(Layer):
                 names of the outputs are the targets.
             batch_size: rows of a batch; 32 by default.
             epochs: how often to go through the data (index of the last epoch, as in Keras).
-            verbose: 0 silent, 1 a live bar, 2 a line per epoch; "auto" is 1 on a terminal, else 2.
+            verbose: 0 silent, 1 a live bar, 2 a line per epoch; "auto" is 1 on a terminal or in a notebook, else 2.
+                Where nothing can move, 1 is as 2.
             callbacks: told how training goes.
             validation_split: share of the last rows that is held out.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch, a source of batches, or a
@@ -900,10 +907,10 @@ class Trainer(Layer):
     def _callback_list(
         self, callbacks: Sequence[Callback], verbose: int | str, epochs: int, steps: int | None
     ) -> CallbackList:
-        level = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else int(verbose)
+        level = (1 if is_watched() else 2) if verbose == "auto" else int(verbose)
         chosen = list(callbacks)
         if level and not any(isinstance(callback, ProgbarLogger) for callback in chosen):
-            chosen.append(ProgbarLogger(live=level == 1 and sys.stdout.isatty()))
+            chosen.append(ProgbarLogger(live=level == 1 and is_watched()))
         params = {"verbose": level, "epochs": epochs, "steps": steps}
         return CallbackList(chosen, self, params)  # type: ignore[arg-type]
 
@@ -1017,7 +1024,7 @@ class Trainer(Layer):
     def _evaluate(self, source: Source, told: CallbackList) -> Logs:
         self.reset_metrics()
         told.tell("on_test_begin", {})
-        with contextlib.closing(source.epoch()) as batches:
+        with told.failing(), contextlib.closing(source.epoch()) as batches:
             for at, batch in enumerate(batches):
                 told.tell("on_test_batch_begin", at, {})
                 with _rows_of_the_data(batch, source):
@@ -1045,7 +1052,7 @@ class Trainer(Layer):
         Args:
             x: as in `fit`.
             batch_size: rows of a batch; 32 by default.
-            verbose: as in `fit`; a line is printed only for runs of over two seconds.
+            verbose: as in `fit`, except that "auto" prints no line where nothing can move.
             steps: batches; default: all.
             callbacks: told how it goes.
             max_tokens: steps of a batch, instead of batch_size.
@@ -1059,21 +1066,18 @@ class Trainer(Layer):
         source = self._source(x, None, None, batch_size, steps, max_tokens, length_grouping)
         if length_grouping:
             self._refuse_shuffling(length_grouping)
-        told = self._callback_list(
-            list(callbacks or ()), 0 if verbose in ("auto", 2) else verbose, 1, len(source) or None
-        )
-        if verbose == "auto" and sys.stdout.isatty():
-            told = self._callback_list(list(callbacks or ()), 1, 1, len(source) or None)
+        level = int(is_watched()) if verbose == "auto" else verbose
+        told = self._callback_list(list(callbacks or ()), level, 1, len(source) or None)
         told.tell("on_predict_begin", {})
         parts, order = [], []
-        with contextlib.closing(source.epoch()) as batches:
+        with told.failing(), contextlib.closing(source.epoch()) as batches:
             for at, batch in enumerate(batches):
                 told.tell("on_predict_batch_begin", at, {})
                 with _rows_of_the_data(batch, source):
                     parts.append(self._predict_on(batch))
                 if batch.rows is not None and length_grouping:
                     order.append(batch.rows)
-                self.last_batch_steps = batch.nsteps
+                self._note_sizes(batch)
                 told.tell("on_predict_batch_end", at, {})
         told.tell("on_predict_end", {})
         made = _joined(parts)
@@ -1227,7 +1231,7 @@ def _validates(epoch: int, frequency: int | Sequence[int]) -> bool:
 
 
 _BOOKKEEPING = frozenset(
-    "built compiled gathered_batches history iterations last_batch_steps stop_training "
+    "built compiled gathered_batches history iterations last_batch_steps last_batch_places stop_training "
     "_class_weight _first_spec _heads _data_place _data_resumed _learning_rate _seed _totals epoch_plan".split()
 )
 """Attributes that change while a model trains and that no step reads."""

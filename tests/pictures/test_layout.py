@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from padless.errors import ArgumentError
 from padless.pictures import Arrow, Box, Drawing, Frame, Mark, Picture
 from padless.pictures.layout import DIRECTIONS, Place, layout
+from padless.pictures.lettering import width_of
 from padless.pictures.scene import Rectangle, Stroke, Text, scene
 from tests.strategies import examples
 
@@ -86,6 +87,11 @@ def test_nothing_lies_on_anything_else(drawing: Drawing, rankdir: str) -> None:
             for key, place in both.items():
                 if key not in around:
                     assert not any(within(point, place) for point in finer(part.points)), (source, target, key)
+    strokes = [part for part in made.parts if isinstance(part, Stroke) and part.about[:1] in (("arrow",), ("rows",))]
+    for frame in drawing.frames:
+        place = frames[frame.key]
+        title = Place(place.left + 9, place.top + 7, width_of(frame.name, 12), 12)
+        assert not any(within(point, title) for stroke in strokes for point in finer(stroke.points))
     for text in (part for part in made.parts if isinstance(part, Text)):
         assert 0 < text.x < made.width
         assert 0 < text.y < made.height
@@ -110,7 +116,7 @@ def test_arrows_go_from_box_to_box_downwards(drawing: Drawing) -> None:
     for line in found.lines:
         arrow = drawing.arrows[line.arrow]
         ys = [y for _, y in line.points]
-        assert ys == sorted(ys)
+        assert all(after > before - 1e-6 for before, after in itertools.pairwise(ys))
         if line.begins:
             place = found.boxes[arrow.source]
             began.add((arrow.source, arrow.output))

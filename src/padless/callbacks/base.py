@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from padless.errors import ArgumentError, NumericError, explain, nearest
@@ -26,7 +27,7 @@ class Callback:
     Subclasses write the hooks that they need; `logs` holds the loss and the metrics so far.
 
     Beyond Keras: `get_state` and `set_state`, by which `BackupAndRestore` keeps what a callback remembers;
-    `on_numeric_error`, and `on_interrupt`.
+    `on_numeric_error`, `on_failure` and `on_interrupt`.
 
     Example:
         >>> class Stop(Callback):
@@ -110,6 +111,9 @@ class Callback:
     def on_interrupt(self, batch: int, logs: Logs | None = None) -> None:
         """After the batch at hand when Ctrl-C was pressed in the middle of an epoch, before `on_epoch_end`."""
 
+    def on_failure(self) -> None:
+        """After an error in `evaluate` or `predict`, which is raised then; in `fit`, `on_train_end` is told anyway."""
+
     def on_numeric_error(self, batch: int, error: NumericError) -> bool:
         """When the loss of a batch is no number; the weights are those before it.
 
@@ -172,6 +176,19 @@ class CallbackList:
         """
         for callback in self.callbacks:
             getattr(callback, hook)(*args)
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """Within this context, every callback is told of an error that is then raised.
+
+        Yields:
+            Nothing.
+        """
+        try:
+            yield
+        except BaseException:
+            self.tell("on_failure")
+            raise
 
     def settle(self, batch: int, error: NumericError) -> bool:
         """Tell of a loss that is no number.

@@ -1,26 +1,15 @@
-"""How training goes, on a terminal: a live bar, or one line per epoch."""
+"""How training goes: a live bar on a terminal or in a notebook, or one line per epoch."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from padless.callbacks.base import Callback, Logs
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from padless.callbacks.screens import LineScreen, Screen, Status, is_watched, new_screen
 
 T = TypeVar("T")
-
-
-def logs_text(logs: Logs) -> str:
-    """Write logs as Keras does: "loss: 0.1234 - accuracy: 0.9876"."""
-    return " - ".join(
-        f"{name}: {value:.4f}" if abs(value) > 1e-3 or value == 0 else f"{name}: {value:.4e}"
-        for name, value in logs.items()
-    )
 
 
 def waiting(title: str, things: Sequence[T], shown: bool) -> Iterator[T]:
@@ -52,127 +41,102 @@ def waiting(title: str, things: Sequence[T], shown: bool) -> Iterator[T]:
 
 
 class ProgbarLogger(Callback):
-    """A live bar on a terminal: batches, loss and metrics, real steps per second, time left. Else one line per epoch.
+    """A live bar on a terminal or in a notebook: batches, time left, loss and metrics. Else one line per epoch.
+
+    Beside them stand the real steps per second, and the fill that padded batches would have: the share of real steps
+    among the rows times the longest row of each batch. What is not real, padless does not compute.
 
     Args:
-        live: whether to draw a bar; by default, when stdout is a terminal.
+        live: whether to draw a bar; by default, where somebody sees it move: when stdout is a terminal, or in a
+            notebook.
     """
 
     def __init__(self, live: bool | None = None) -> None:
         super().__init__()
-        self.live = sys.stdout.isatty() if live is None else live
-        self._bar: Progress | None = None
-        self._task: Any = None
-        self._steps = 0
-        self._began = 0.0
-        self._train_seconds = 0.0
+        self.live = is_watched() if live is None else live
+        self._screen: Screen = LineScreen()
+        self._status: Status | None = None
         self._training = False
 
+    def _begin(self) -> None:
+        self._screen = new_screen() if self.live else LineScreen()
+
     def _open(self, title: str) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        self._status = Status(title, self.params.get("steps") or None)
+        self._screen.open(self._status)
 
-        total = self.params.get("steps") or None
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=20),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TextColumn("{task.fields[logs]}"),
-            refresh_per_second=5,
-        )
-        self._bar.start()
-        self._task = self._bar.add_task(title, total=total, rate="", logs="")
+    def _advance(self, batch: int, logs: Logs) -> None:
+        status = self._status
+        if status is not None:
+            status.done = batch + 1
+            status.steps += self.model.last_batch_steps
+            status.places += self.model.last_batch_places
+            status.logs = logs
+            self._screen.refresh(status)
 
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    @property
-    def _rate(self) -> float:
-        seconds = self._train_seconds or time.perf_counter() - self._began
-        return self._steps / max(seconds, 1e-9)
-
-    def _advance(self, batch: int, logs: Logs | None) -> None:
-        self._steps += self.model.last_batch_steps
-        if self._bar is not None:
-            self._bar.update(
-                self._task, completed=batch + 1, rate=f"{self._rate:,.0f} steps/s", logs=logs_text(logs or {})
-            )
+    def _close(self, logs: Logs | None) -> None:
+        status, self._status = self._status, None
+        if status is not None:
+            status.over = True
+            status.logs = logs or {}
+            self._screen.close(status)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Note that this is training."""
         self._training = True
+        self._begin()
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Close the bar."""
+        """Leave what is open after an error in the middle of an epoch."""
         self._training = False
-        self._close()
+        self.on_failure()
 
     def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         """Open a bar."""
-        self._steps, self._began, self._train_seconds = 0, time.perf_counter(), 0.0
-        if self.live:
-            self._open(f"Epoch {epoch + 1}/{self.params['epochs']}")
+        self._open(f"Epoch {epoch + 1}/{self.params['epochs']}")
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar."""
-        self._advance(batch, logs)
+        self._advance(batch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Close the bar, or print the line."""
-        if self._bar is not None:
-            self._bar.update(self._task, logs=logs_text(logs or {}))
-            self._close()
-            return
-        took = f"{time.perf_counter() - self._began:.1f}s - {self._rate:,.0f} steps/s"
-        print(f"Epoch {epoch + 1}/{self.params['epochs']} - {took} - {logs_text(logs or {})}", flush=True)
+        self._close(logs)
 
     def on_test_begin(self, logs: Logs | None = None) -> None:
         """Stop the clock of training; open a bar if this is `evaluate`."""
         if self._training:
-            self._train_seconds = time.perf_counter() - self._began
+            if self._status is not None:
+                self._status.seconds = self._status.elapsed
+                self._screen.refresh(self._status)
             return
-        self._steps, self._began = 0, time.perf_counter()
-        if self.live:
-            self._open("Evaluate")
+        self._begin()
+        self._open("Evaluate")
 
     def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar of `evaluate`."""
         if not self._training:
-            self._advance(batch, logs)
+            self._advance(batch, logs or {})
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Close the bar of `evaluate`, or print the line."""
-        if self._training:
-            return
-        if self._bar is None:
-            print(
-                f"{time.perf_counter() - self._began:.1f}s - {self._rate:,.0f} steps/s - {logs_text(logs or {})}",
-                flush=True,
-            )
-        self._close()
+        if not self._training:
+            self._close(logs)
 
     def on_predict_begin(self, logs: Logs | None = None) -> None:
         """Open the bar of `predict`."""
-        self._steps, self._began = 0, time.perf_counter()
-        if self.live:
-            self._open("Predict")
+        self._begin()
+        self._open("Predict")
 
     def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Move the bar of `predict`."""
         self._advance(batch, {})
 
     def on_predict_end(self, logs: Logs | None = None) -> None:
-        """Close the bar of `predict`."""
-        self._close()
+        """Close the bar of `predict`, or print the line."""
+        self._close({})
+
+    def on_failure(self) -> None:
+        """Leave the bar as it is, and give the terminal back."""
+        self._status = None
+        self._screen.abandon()

@@ -77,7 +77,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Frame:
-    """A model within the model, drawn around its boxes.
+    """A model within the model, drawn around its boxes; no arrow may leave it and come back.
 
     Args:
         key: what other frames call it.
@@ -90,6 +90,11 @@ class Frame:
     name: str
     parts: tuple[str, ...]
     mark: Mark | None = None
+
+    @property
+    def title(self) -> str:
+        """The name, with the note of the mark."""
+        return self.name + (f": {self.mark.note}" if self.mark and self.mark.note else "")
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ class _Arranger:
         self.nodes: dict[str, list[str]] = {"": [], **{key: [] for key in self.frames}}
         for key in (*self.sizes, *self.frames):
             self.nodes[self.holder.get(key, "")].append(key)
-        self.segments: dict[str, dict[_Segment, None]] = {key: {} for key in self.nodes}
+        self.segments: dict[str, dict[Key, _Segment]] = {key: {} for key in self.nodes}
         for at, arrow in enumerate(drawing.arrows):
             self._cut(arrow.source, arrow.target, (arrow.source, arrow.output), at)
 
@@ -174,15 +174,13 @@ class _Arranger:
         self._add(after[-1], _Segment(node, port, target, (node, port), arrow))
 
     def _add(self, frame: str, segment: _Segment) -> None:
-        same = (one for one in self.segments[frame] if one[:4] == segment[:4])
-        if next(same, None) is None:
-            self.segments[frame][segment] = None
+        self.segments[frame].setdefault(segment[:4], segment)  # of two alike the first
 
     def arranged(self, frame: str) -> Layout:
         """Lay out what is in a frame, itself not among it; `ports` say where arrows go through its border."""
         inner = {key: self.arranged(key) for key in self.nodes[frame] if key in self.frames}
         padded = {key: self._framed(self.frames[key], one) for key, one in inner.items()}
-        return _Layers(self, list(self.segments[frame]), self.nodes[frame], padded).laid_out()
+        return _Layers(self, list(self.segments[frame].values()), self.nodes[frame], padded).laid_out()
 
     def _framed(self, frame: Frame, inner: Layout) -> Layout:
         """Add the border and the title."""

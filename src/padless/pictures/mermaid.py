@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from padless.pictures.drawing import Arrow, Box, Drawing, Frame
+from padless.pictures.drawing import Arrow, Box, Drawing
 from padless.pictures.scene import row_colors
 
 
@@ -31,13 +31,13 @@ def mermaid(drawing: Drawing, rankdir: str = "TB") -> str:
     boxes, frames = {box.key: box for box in drawing.boxes}, {frame.key: frame for frame in drawing.frames}
     held = {part for frame in drawing.frames for part in frame.parts}
     lines = [f"flowchart {rankdir}"]
-    lines += [f"    %% {_plain(name)}: {_plain(text)}" for name, text in drawing.legend.items()]
+    lines += [f"    %% {_escaped(name)}: {_escaped(text)}" for name, text in drawing.legend.items()]
 
     def add(key: str, indent: str) -> None:
         if key in boxes:
             lines.append(f'{indent}{names[key]}["{_label(boxes[key])}"]')
             return
-        lines.append(f'{indent}subgraph {names[key]}["{_escaped(_title(frames[key]))}"]')
+        lines.append(f'{indent}subgraph {names[key]}["{_escaped(frames[key].title)}"]')
         for part in frames[key].parts:
             add(part, indent + "    ")
         lines.append(f"{indent}end")
@@ -57,10 +57,6 @@ def mermaid(drawing: Drawing, rankdir: str = "TB") -> str:
     return "\n".join(lines)
 
 
-def _title(frame: Frame) -> str:
-    return frame.name + (f": {frame.mark.note}" if frame.mark and frame.mark.note else "")
-
-
 def _label(box: Box) -> str:
     said = [f"<b>{_escaped(box.name)}</b>"] if box.name else []
     said += [_escaped(text) for text in (box.kind, *box.details, box.rows) if text]
@@ -77,7 +73,7 @@ def _arrow(arrow: Arrow) -> str:
 
 def _escaped(text: str) -> str:
     """Mermaid reads "#60;" as "<" where it would take "<" for its own language."""
-    return re.sub(r"[^\w .,:;()→\u00d7+*/=-]", lambda found: f"#{ord(found[0])};", _plain(text))
+    return re.sub(r"[^\w .,:;()'→\u00d7+*/=-]", lambda found: f"#{ord(found[0])};", _plain(text))
 
 
 def _plain(text: str) -> str:

@@ -43,7 +43,7 @@ class _Calls(NamedTuple):
 
 
 class _Value(NamedTuple):
-    """Where a value comes from, and its rows by name, outermost first."""
+    """Where a value comes from ("" for what the model's own code made), and its rows by name, outermost first."""
 
     box: str
     output: str
@@ -106,8 +106,12 @@ def _calls(model: Model) -> _Calls:
         for layer in model.layers:
             y = layer(y)
     else:
-        with calling(tracing=True):
-            y = model.call(value)
+        try:
+            with calling(tracing=True):
+                y = model.call(value)
+        except Exception as error:  # whatever its code does with numbers, which symbols have none of
+            got, fix = f"{type(error).__name__}: {error}", "layers and functions of padless in it"
+            raise PadlessError(explain(model.place, expected="a call on symbols", got=got, fix=fix)) from error
     inputs, outputs = graph.symbols_in(value), graph.symbols_in(y)
     if not outputs:
         got, fix = "a call that gives none", "layers and functions of padless in it"
@@ -323,8 +327,7 @@ class _Describer:
                 rows_text(layer, [one.rows for one in given], letters),
             )
         )
-        for value in given:
-            self.arrows.append(Arrow(value.box, key, value.rows, value.output))
+        self.arrows += [Arrow(value.box, key, value.rows, value.output) for value in given if value.box]
         return [_Value(key, str(at) if at else "", names) for at, names in enumerate(letters)]
 
     def _named(self, rows: RowPartition, before: list[RowPartition], layer: Layer) -> str:
@@ -357,6 +360,15 @@ class _Describer:
         if self.shown.trainable and layer.weights:
             yield "trained" if layer.trainable else "not trained"
 
+    def _of_own_code(self, value: Any, layer: Layer) -> _Value:
+        """A value that no layer made."""
+        letters = []
+        for rows in levels(value):
+            if id(rows) not in self.scope.known:
+                self.scope.add(rows, self.names.new("T", f"steps of a row that {layer.name} is given"))
+            letters.append(self.scope.known[id(rows)])
+        return _Value("", "", tuple(letters))
+
     def follow(self, model: Model) -> None:
         """Boxes for the layers that a model calls, where it does with their outputs what symbols cannot tell."""
         kept: list[Any] = []  # so that no other object gets the identity of one that is gone
@@ -371,11 +383,11 @@ class _Describer:
             if id(layer) not in own:
                 return
             before, after = parts_of(x), parts_of(y)
-            given = [seen.get(id(_flat(value))) for value in before]
-            known = [(value, one) for value, one in zip(before, given, strict=True) if one is not None]
-            made = self.called(layer, ([v for v, _ in known], after), [one for _, one in known], "", [])
-            if len(known) < len(before):
-                self.arrows += [Arrow(one.box, made[0].box, one.rows, one.output, known=False) for one in last]
+            given = [seen.get(id(_flat(value))) or self._of_own_code(value, layer) for value in before]
+            made = self.called(layer, (before, after), given, "", [])
+            unknown = next((one for one in given if not one.box), None)
+            if unknown is not None:
+                self.arrows += [Arrow(one.box, made[0].box, unknown.rows, one.output, known=False) for one in last]
             seen.update({id(_flat(value)): one for value, one in zip(after, made, strict=True)})
             kept.extend((before, after))
             last[:] = made[:1]

@@ -66,8 +66,8 @@ class Picture:
 
             save_raster(self.scene, to, self.dpi)
 
-    def _repr_svg_(self) -> str:
-        return self.svg()
+    def _repr_html_(self) -> str:
+        return f'<div style="overflow:auto">{self.svg()}</div>'
 
     def __repr__(self) -> str:
         drawing = self.drawing

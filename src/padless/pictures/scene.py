@@ -7,14 +7,14 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from padless.pictures.drawing import Arrow, Box, Drawing, Frame
+from padless.pictures.drawing import RED, Arrow, Box, Drawing, Frame
 from padless.pictures.layout import Layout, Line, Place, Point, layout
 from padless.pictures.lettering import width_of, wrapped
 
 INK, GREY, PALE, PAPER, LINE = "#1f2933", "#52606d", "#cbd2d9", "#ffffff", "#52606d"
 FILL, FRAME_FILL, RED_FILL = "#f5f7fa", "#fafbfc", "#fdecea"
-# Of Okabe and Ito's colours, which all eyes tell apart; red is for marks alone.
-ROW_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7a5c00")
+# Near Okabe and Ito's colors, which all eyes tell apart, and dark enough for small text; red is for marks alone.
+ROW_COLORS = ("#0072b2", "#c46a00", "#00795a", "#b0458f", "#008ba3", "#6f6a00")
 _MARGIN, _MOST_TEXT, _APART = 16.0, 250.0, 4.0
 _NAME, _KIND, _DETAIL, _TITLE = 13.0, 12.0, 11.0, 15.0
 
@@ -116,9 +116,10 @@ def scene(drawing: Drawing, rankdir: str = "TB") -> Scene:
     Returns:
         The scene.
     """
-    texts = {box.key: _lines(box, drawing) for box in drawing.boxes}
+    colors = _box_colors(drawing)
+    texts = {box.key: _lines(box, colors.get(box.key, GREY)) for box in drawing.boxes}
     sizes = {key: _size(lines) for key, lines in texts.items()}
-    titles = {frame.key: (width_of(frame.name, _KIND, bold=True) + 8, 20.0) for frame in drawing.frames}
+    titles = {frame.key: (width_of(_frame_title(frame), _KIND, bold=True) + 8, 20.0) for frame in drawing.frames}
     found = layout(drawing, sizes, titles, rankdir)
     made = Scene()
     made.width = _MARGIN * 2 + max(found.width, width_of(drawing.title, _TITLE, bold=True))
@@ -144,11 +145,11 @@ def row_colors(drawing: Drawing) -> dict[str, str]:
     return {name: ROW_COLORS[at % len(ROW_COLORS)] for at, name in enumerate(drawing.row_names)}
 
 
-def _lines(box: Box, drawing: Drawing) -> list[Text]:
+def _lines(box: Box, color_of_rows: str) -> list[Text]:
     """What a box says, each line at its height, x from the middle of the box."""
     said = [(box.name, _NAME, INK, True), (box.kind, _KIND, GREY, False)]
     said += [(detail, _DETAIL, INK, False) for detail in box.details]
-    said.append((box.rows, _DETAIL, _row_color(box, drawing), False))
+    said.append((box.rows, _DETAIL, color_of_rows, False))
     if box.mark is not None:
         said.append((box.mark.note, _DETAIL, box.mark.color, True))
     found, y = [], 8.0
@@ -159,12 +160,16 @@ def _lines(box: Box, drawing: Drawing) -> list[Text]:
     return found
 
 
-def _row_color(box: Box, drawing: Drawing) -> str:
-    """Of the rows that leave it, or reach it."""
-    colors = row_colors(drawing)
-    names = [name for arrow in drawing.arrows if arrow.source == box.key for name in arrow.rows]
-    names += [name for arrow in drawing.arrows if arrow.target == box.key for name in arrow.rows]
-    return colors[names[0]] if names else GREY
+def _box_colors(drawing: Drawing) -> dict[str, str]:
+    """Of the rows that leave a box, or reach it."""
+    colors, found = row_colors(drawing), dict[str, str]()
+    for arrow in drawing.arrows:
+        if arrow.rows:
+            found.setdefault(arrow.source, colors[arrow.rows[0]])
+    for arrow in drawing.arrows:
+        if arrow.rows:
+            found.setdefault(arrow.target, colors[arrow.rows[0]])
+    return found
 
 
 def _size(lines: list[Text]) -> tuple[float, float]:
@@ -194,18 +199,21 @@ def _add_places(
     for box in drawing.boxes:
         place = moved(found.boxes[box.key])
         mark = box.mark
-        border, fill, thick = (mark.color, RED_FILL, 2.4) if mark else (GREY, FILL, 1.0)
+        border, fill, thick = (mark.color, RED_FILL if mark.color == RED else FILL, 2.4) if mark else (GREY, FILL, 1.0)
         made.parts.append(Rectangle(place, fill, border, thick, about=("box", box.key)))
         x, low = place.left + place.width / 2, texts[box.key][-1].y + 9 if texts[box.key] else place.height
         down = place.top + (place.height - low) / 2
         made.parts += [text._replace(x=x, y=text.y + down) for text in texts[box.key]]
 
 
+def _frame_title(frame: Frame) -> str:
+    return wrapped(frame.title, _KIND, 2 * _MOST_TEXT, bold=True)[0]
+
+
 def _add_frame(made: Scene, frame: Frame, place: Place) -> None:
     color, thick = (frame.mark.color, 2.4) if frame.mark else (GREY, 1.0)
     made.parts.append(Rectangle(place, FRAME_FILL, color, thick, True, ("frame", frame.key)))
-    title = frame.name + (f": {frame.mark.note}" if frame.mark and frame.mark.note else "")
-    made.parts.append(Text(place.left + 9, place.top + 17, title, _KIND, color, True, False))
+    made.parts.append(Text(place.left + 9, place.top + 17, _frame_title(frame), _KIND, color, True, False))
 
 
 def _add_arrow(made: Scene, arrow: Arrow, line: Line, colors: dict[str, str], upright: bool) -> None:

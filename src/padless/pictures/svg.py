@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from padless.pictures.scene import PALE, PAPER, Rectangle, Scene, Shape, Stroke, Text
 
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 
 
@@ -38,8 +40,7 @@ def text_of(value: str) -> str:
     Returns:
         The text.
     """
-    kept = (char if char.isprintable() or char in "\n\t" else "\ufffd" for char in value)
-    return escape("".join(kept))
+    return escape(_FORBIDDEN.sub("\ufffd", value))
 
 
 def _points(points: tuple[tuple[float, float], ...]) -> str:

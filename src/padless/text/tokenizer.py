@@ -512,6 +512,11 @@ class Tokenizer:
             **vocabulary,
         }
 
+    def _repr_html_(self) -> str:
+        from padless.pictures.notebook import tokenizer_html
+
+        return tokenizer_html(self)
+
     def to_json(self, **kwargs: Any) -> str:
         """Return the tokenizer as JSON, which Keras reads as well; the `analyzer` is not part of it.
 

@@ -14,13 +14,16 @@ from padless.errors import ArgumentError, DataError, explain
 from padless.text.padding import first_lost, pad_sequences, unpad_sequences
 
 if TYPE_CHECKING:
+    from padless.pictures import model_to_mermaid, plot_model
     from padless.random import set_random_seed
 
 __all__ = [
     "PyDataset",
     "bucket_by_length",
+    "model_to_mermaid",
     "pack_sequences",
     "pad_sequences",
+    "plot_model",
     "set_random_seed",
     "timeseries_dataset_from_array",
     "to_categorical",
@@ -85,9 +88,13 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
 
 
 def __getattr__(name: str) -> Any:
-    # Only when asked for: padless.random is not needed to prepare data.
+    # Only when asked for: neither is needed to prepare data.
     if name == "set_random_seed":
         from padless.random import set_random_seed
 
         return set_random_seed
+    if name in ("plot_model", "model_to_mermaid"):
+        from padless import pictures
+
+        return getattr(pictures, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
