@@ -509,9 +509,8 @@ class Layer:
             if type(value) in _PLAIN:
                 continue  # most are; a model is walked several times in each step
             if isinstance(value, Layer):
-                if name[0] != "_":
-                    yield name, value
-            elif isinstance(value, _HOLDERS) and value and (name[0] != "_" or name == "_layers"):
+                yield name, value
+            elif isinstance(value, _HOLDERS) and value and name not in _NO_LAYERS:
                 yield from _layers_in(name, value)
 
     def inner_layers(self, path: str = "") -> Iterator[tuple[str, Layer]]:
@@ -523,6 +522,23 @@ class Layer:
     def weights_ahead(self) -> list[str]:
         """Paths of weights of attributes that come before the layer's own, as Keras orders them."""
         return []
+
+    def learned_arrays(self) -> list[np.ndarray[Any, Any]]:
+        """What `adapt` found out that Keras keeps among the weights; here it belongs to the config."""
+        return []
+
+    def learn_arrays(self, arrays: list[np.ndarray[Any, Any]]) -> None:
+        """Take what `learned_arrays` gave.
+
+        Args:
+            arrays: from a file of weights.
+
+        Raises:
+            ShapeError: when the layer learns nothing of the kind.
+        """
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        fix = "the same layers as in the model that was saved"
+        raise ShapeError(explain(self.place, expected="no weights", got=shapes, fix=fix))
 
     def weight_slots(self) -> dict[str, tuple[Layer, str]]:
         """Where every array of this layer and of the layers in it lives, by path; shared layers once."""
@@ -1285,6 +1301,10 @@ def _padded_again(y: Any) -> Any:
 
 _HOLDERS = (list, tuple, dict)
 _PLAIN = frozenset({type(None), bool, int, float, str})
+
+
+_NO_LAYERS = frozenset({"_arguments", "_weights", "_follows_time", "_programs", "_totals"})
+"""Attributes of padless that hold none, or others' layers: arguments are noted as they came."""
 
 
 def _layers_in(path: str, value: Any) -> Iterator[tuple[str, Layer]]:

@@ -336,14 +336,17 @@ class Model(Trainer, Layer):
 
     # ---- files
 
-    def save(self, path: Any) -> None:
+    def save(self, path: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Write architecture, weights and compile arguments into one file, with what the optimizer remembers.
 
         Args:
             path: of the file: one that ends in ".keras" is in Keras's format, which Keras opens, any other is a
                 safetensors file; written beside it first and then renamed.
+            overwrite: False refuses to replace a file.
+            zipped: must not be False: there is one file.
 
         Raises:
+            ArgumentError: when there is a file that must not be replaced; for the name of a file of weights.
             NotThereYetError: for a ".keras" file of what Keras does not have; the layer is named.
 
         Example:
@@ -355,10 +358,10 @@ class Model(Trainer, Layer):
             >>> again.count_params() == model.count_params()
             True
         """
-        saving.save_model(self, path)
+        saving.save_model(self, path, overwrite, zipped)
 
     def to_keras(self, custom_objects: dict[str, Any] | None = None) -> Any:
-        """Make a model of Keras: the same layers, weights, and optimizer with what it remembers. Needs the package keras.
+        """Make a model of Keras: the same layers, weights, and optimizer with its state. Needs keras.
 
         Args:
             custom_objects: classes and functions of your own by name, written for Keras.

@@ -423,3 +423,26 @@ def test_values_that_nothing_reads_any_more_are_let_go(backend: str) -> None:
     assert alive == [[], [True], [True, True], [False, True, False]]
     np.testing.assert_allclose(model.backend.to_host(y.values), 7.0)
     np.testing.assert_allclose(model.backend.to_host(also.values), 3.0)
+
+
+def test_layers_in_private_attributes_belong_to_the_model() -> None:
+    class Tagger(padless.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self._embed = layers.Embedding(10, 4)
+            self._stack = [layers.Dense(3), layers.Dense(2)]
+
+        def call(self, x: Any) -> Any:
+            x = self._embed(x)
+            for layer in self._stack:
+                x = layer(x)
+            return x
+
+    model = Tagger()
+    model([[1, 2], [3]])
+    assert sorted(model.state_dict()) == [
+        "_embed/embeddings",
+        *(f"_stack/{at}/{name}" for at in (0, 1) for name in ("bias", "kernel")),
+    ]
+    assert model.layers == [model._embed, *model._stack]
+    assert len(model.trainable_weights) == 5

@@ -16,7 +16,7 @@ from padless import Input, Model, Sequential, layers
 from padless.errors import ArgumentError, DataError, NotThereYetError, ShapeError
 from tests.cases import CASES, Case
 from tests.saving.keras_twins import called, inputs, known, twin
-from tests.tolerances import TRAINING
+from tests.tolerances import TRAINING, VALUES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
@@ -130,22 +130,23 @@ def subclassed(k: Any) -> Any:
         def __init__(self, units: int) -> None:
             super().__init__()
             self.inner = [k.layers.Dense(units), k.layers.Dense(units)]
-            self.norm = k.layers.LayerNormalization()
+            self._norm = k.layers.LayerNormalization()
 
         def build(self, shape: Any) -> None:
             if k is not padless:
                 self.inner[0].build(tuple(shape))
                 self.inner[1].build((*tuple(shape)[:-1], self.inner[0].units))
-                self.norm.build((*tuple(shape)[:-1], self.inner[0].units))
+                self._norm.build((*tuple(shape)[:-1], self.inner[0].units))
 
         def call(self, x: Any) -> Any:
             for layer in self.inner:
                 x = layer(x)
-            return self.norm(x)
+            return self._norm(x)
 
     class Mine(k.Model):
         def __init__(self) -> None:
             super().__init__()
+            self._first = k.layers.Dense(4)
             self.output_layer = k.layers.Dense(2)
             self.blocks = [Block(4), Block(4)]
             self.zoo = {"b": k.layers.Dense(3), "a": k.layers.Dense(4)}
@@ -154,7 +155,7 @@ def subclassed(k: Any) -> Any:
             self.model = k.Sequential([k.layers.Dense(4)])
 
         def call(self, x: Any) -> Any:
-            x = self.dense(x)
+            x = self.dense(self._first(x))
             for block in self.blocks:
                 x = block(x)
             for (layer,) in self.pairs:
@@ -182,6 +183,30 @@ def test_whole_models_go_both_ways(make: Any, tmp_path: Path) -> None:
     ours.load_weights(path)
     same(ours.get_weights(), wanted)
     assert [p.name for p in tmp_path.iterdir()] == ["w.weights.h5"]
+
+
+def test_what_a_layer_learned_goes_both_ways(tmp_path: Path) -> None:
+    path = tmp_path / "w.weights.h5"
+    x = np.random.default_rng(3).normal(3.0, 2.0, (8, 5, 4)).astype(np.float32)
+    made = []
+    for k in (padless, keras):
+        norm = k.layers.Normalization()
+        norm.adapt(x)
+        made.append(k.Sequential([k.Input((None, 4)), norm, k.layers.Dense(2)]))
+        other = k.layers.Normalization()
+        other.adapt(x[:2] + 1)
+        made.append(k.Sequential([k.Input((None, 4)), other, k.layers.Dense(2)]))
+    ours, our_other, theirs, their_other = made
+    for file, model in ((ours, their_other), (theirs, our_other), (ours, our_other)):
+        file.save_weights(path)
+        model.load_weights(path)
+        np.testing.assert_allclose(model.predict(x, verbose=0), file.predict(x, verbose=0), **VALUES)
+    narrow = padless.layers.Normalization()
+    narrow.adapt(x[..., :1])
+    small = padless.Sequential([padless.Input((None, 1)), narrow])
+    with pytest.raises(ShapeError):
+        small.load_weights(path)
+    np.testing.assert_allclose(narrow.mean, x[..., :1].mean(axis=(0, 1)), **VALUES)
 
 
 # ---- the optimizer

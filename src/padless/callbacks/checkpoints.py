@@ -70,8 +70,7 @@ class ModelCheckpoint(Monitor):
 
     Raises:
         ArgumentError: when save_freq is neither, or a log of validation is watched between epochs; while training, when
-            a log is missing.
-        NotThereYetError: for the name of one of Keras's own files.
+            a log is missing; for the name of a file of another kind.
 
     Source: the rules of Keras 3.15's callback of that name.
 

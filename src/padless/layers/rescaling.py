@@ -226,6 +226,29 @@ class Normalization(Layer):
         self.mean, self.variance = mean.astype(self.dtype), (squares / count).astype(self.dtype)
         self._place_statistics()
 
+    def learned_arrays(self) -> list[np.ndarray[Any, Any]]:
+        """Mean, variance and a count that Keras has beside them; nothing where they were given."""
+        if self.mean is None or self.variance is None or self._arguments.get("mean") is not None:
+            return []
+        return [self.mean, self.variance, np.zeros((), np.int32)]
+
+    def learn_arrays(self, arrays: list[np.ndarray[Any, Any]]) -> None:
+        """Take mean and variance as `adapt` would have found them out.
+
+        Args:
+            arrays: as `learned_arrays` gave them.
+
+        Raises:
+            ShapeError: when they are none.
+        """
+        shape = self._beside[1]
+        if [array.shape for array in arrays] != [shape, shape, ()]:
+            got = ", ".join(str(array.shape) for array in arrays)
+            fix = "the same axis, on data with as many features"
+            raise ShapeError(explain(self.place, expected=f"{shape}, {shape}, () as weights", got=got, fix=fix))
+        self.mean, self.variance = (np.array(array, self.dtype) for array in arrays[:2])
+        self._place_statistics()
+
     def get_config(self) -> dict[str, Any]:
         """The arguments; mean and variance that were learned are among them."""
         learned = {} if self.mean is None or self.variance is None else {"mean": self.mean, "variance": self.variance}

@@ -199,7 +199,7 @@ def deserialize(value: Any) -> Any:
             return made[value["shared"]]
     module, name, config = value["module"], value["class_name"], value["config"]
     if name == "__array__":
-        return np.array(config["value"], dtype=config["dtype"])
+        return _array(config["value"], config["dtype"])
     if name == "__slice__":
         return slice(*config)
     if name == "__ellipsis__":
@@ -216,6 +216,16 @@ def deserialize(value: Any) -> Any:
         config = deserialize(config)
     with _reading():
         return maker(config) if maker is not None else kind(**config)
+
+
+def _array(value: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    """An array of a file; of texts, as wide as these are, and no wider."""
+    kind = np.dtype(dtype)
+    if kind.kind not in "biufU":
+        raise ArgumentError(
+            explain("load_model", expected="arrays of numbers or texts", got=f"dtype {dtype!r}", fix="numbers")
+        )
+    return np.array(value, dtype=str if kind.kind == "U" else kind)
 
 
 def _module_of(kind: Any) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from padless.errors import ArgumentError, DataError, PadlessError, explain
+from padless.errors import ArgumentError, DataError, NotThereYetError, PadlessError, explain
 from padless.layer import weights_of_at_most
 from padless.saving import keras_optimizers
 from padless.saving.arrays import arrays_of, read_arrays, write_arrays
@@ -16,6 +16,7 @@ from padless.saving.configs import deserialize, known_besides, serialize
 from padless.saving.json_text import parsed
 from padless.saving.optimizer_state import into_optimizer, of_optimizer
 from padless.saving.trees import apart, together
+from padless.saving.weights import refuse_to_replace
 
 if TYPE_CHECKING:
     from padless.model import Model
@@ -58,18 +59,24 @@ def is_keras(path: Any) -> bool:
     return Path(path).name.endswith(".keras") or Path(path).is_dir()
 
 
-def save_model(model: Model, path: Any) -> None:
+def save_model(model: Model, path: Any, overwrite: bool = True, zipped: bool | None = None) -> None:
     """Write a model's config, weights and compile arguments into one file.
 
     Args:
         model: the model, built.
         path: of the file: one that ends in ".keras" is Keras's, any other a safetensors file.
+        overwrite: False refuses to replace a file.
+        zipped: must not be False: there is one file.
 
     Raises:
-        ArgumentError: for the name of another of Keras's files, which another program would take it for.
-        NotThereYetError: for a ".keras" file of what Keras does not have.
+        ArgumentError: for the name of another of Keras's files, which another program would take it for; when there is
+            a file that must not be replaced.
+        NotThereYetError: for a ".keras" file of what Keras does not have; for a folder.
     """
     require_own_name(path)
+    if zipped is False:
+        raise NotThereYetError(explain("save", expected="one file", got="zipped=False", fix="leave it out"))
+    refuse_to_replace(path, overwrite)
     model.require_built()
     if is_keras(path):
         from padless.saving.keras.file import save_keras
@@ -109,13 +116,16 @@ def standin_of(config: Any) -> Any:
     return Spec(tuple(config["shape"]), config["dtype"], ragged=config["ragged"]).standin()
 
 
-def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
+def load_model(
+    path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True, safe_mode: bool = True
+) -> Model:
     """Read a model that `Model.save` wrote, or Keras.
 
     Args:
         path: of the file: ".keras" of Keras or padless, or a safetensors file of padless.
         custom_objects: classes and functions of your own by name, beside those that `register` made known.
         compile: whether to compile the model as the saved one was.
+        safe_mode: must be True: code in files is never run.
 
     Returns:
         The model, built, on the current backend.
@@ -125,6 +135,9 @@ def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile:
         NotThereYetError: for what Keras has and padless does not.
         ArgumentError: for a class that is not known; for a file in Keras's old format.
     """
+    if not safe_mode:
+        fix = "a function with a name, registered by @padless.register, in place of a Python lambda"
+        raise NotThereYetError(explain("load_model", expected="files without code", got="safe_mode=False", fix=fix))
     require_own_name(path)
     if is_keras(path):
         from padless.saving.keras.file import load_keras
@@ -148,6 +161,8 @@ def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile:
         with known_besides(custom_objects):
             model: Model = deserialize(config["model"])
             arguments = deserialize(config["compile"]) if compile else None
+        if not hasattr(model, "compile_arguments") or not isinstance(model.layers, list):
+            raise TypeError(f"a {type(model).__name__} in the place of a model")
         if not model.built and "input" in config:
             model.trace(standin_of(config["input"]))
         model.load_state_dict(arrays)

@@ -21,6 +21,7 @@ from padless.named import snake_case
 from padless.optimizers import LostOptimizerWarning
 from padless.saving import bfloat16, keras_optimizers
 from padless.saving.hdf5 import Group, read_hdf5, write_hdf5
+from padless.saving.transaction import all_or_nothing
 
 if TYPE_CHECKING:
     from padless.model import Model
@@ -95,17 +96,12 @@ def _attributes(layer: Layer) -> list[tuple[str, Any]]:
     if isinstance(layer, Functional | Sequential):
         return [("layers", layer.layers)]
     renamed = next((_ATTRIBUTES[kind.__name__] for kind in type(layer).__mro__ if kind.__name__ in _ATTRIBUTES), {})
-    found = {name: value for name, value in layer.__dict__.items() if name[0] != "_" and _holds_layers(value)}
+    inside = dict.fromkeys(path.partition("/")[0] for path, _ in layer.children())
+    found = {name: layer.__dict__[name] for name in inside}
     named = {renamed.get(name, name): value for name, value in found.items()}
     if isinstance(layer, Model):
         named["layers"] = layer.layers  # all of them once more; those that came under another name are left out
     return sorted(named.items(), key=lambda item: f"~{item[0]}" if item[0][0] == "_" else item[0])
-
-
-def _holds_layers(value: Any) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    return isinstance(value, Layer) or (isinstance(value, list | tuple) and any(map(_holds_layers, value)))
 
 
 def _named(container: Any) -> Iterator[tuple[str, Any]]:
@@ -123,7 +119,7 @@ def _named(container: Any) -> Iterator[tuple[str, Any]]:
 
 
 def weights_bytes(model: Model) -> bytes:
-    """The weights of a model, and what its optimizer remembers, as the bytes of a `.weights.h5` file.
+    """The weights of a model, and what its optimizer remembers, as the bytes of the file in a `.keras` file.
 
     Args:
         model: built.
@@ -132,6 +128,18 @@ def weights_bytes(model: Model) -> bytes:
         The bytes.
     """
     return write_hdf5([*weight_groups(model), *_optimizer_groups(model)])
+
+
+def weights_alone_bytes(model: Model) -> bytes:
+    """The same for a file without a config: with what layers learned.
+
+    Args:
+        model: built.
+
+    Returns:
+        The bytes.
+    """
+    return write_hdf5([*weight_groups(model), *learned_groups(model), *_optimizer_groups(model)])
 
 
 def weight_groups(model: Layer) -> list[Group]:
@@ -148,6 +156,19 @@ def weight_groups(model: Layer) -> list[Group]:
         for place in places(model)
         if place.slots
     ]
+
+
+def learned_groups(model: Layer) -> list[Group]:
+    """What layers learned that Keras keeps among the weights, and padless in the config.
+
+    Args:
+        model: built.
+
+    Returns:
+        Groups, for files without a config.
+    """
+    found = [(place, place.layer.learned_arrays()) for place in places(model)]
+    return [Group(place.path, place.layer.name, arrays) for place, arrays in found if arrays]
 
 
 def _for_file(layer: Layer, name: str) -> NDArray:
@@ -212,15 +233,23 @@ def load_groups(
     made = [
         (layer, name, layer.backend.asarray(np.array(array), layer._weights[name].dtype))
         for place in found
-        if place.path not in problems
+        if place.path not in problems and place.slots
         for (layer, name), array in zip(place.slots, groups.get(place.path, []), strict=True)
     ]
     restore = _restoring(model, groups.get(OPTIMIZER), where)
     if problems:
         warnings.warn(_told(model, where, problems), stacklevel=4)
-    for layer, name, array in made:
-        layer.__dict__[name] = array
-    restore()
+    with all_or_nothing(model):
+        for layer, name, array in made:
+            layer.__dict__[name] = array
+        for place in found:
+            if _learns(place) and groups.get(place.path) and place.path not in problems:
+                place.layer.learn_arrays(groups[place.path])
+        restore()
+
+
+def _learns(place: Place) -> bool:
+    return type(place.layer).learn_arrays is not Layer.learn_arrays
 
 
 def has_begun(model: Model) -> bool:
@@ -256,6 +285,8 @@ def _told(model: Model, where: str, problems: dict[str, str]) -> str:
 def _misfit(place: Place, arrays: list[NDArray]) -> str | None:
     """What is wrong with the arrays of one object."""
     wanted = [(name, layer._weights[name].shape) for layer, name in place.slots]
+    if _learns(place):  # which looks at them itself
+        return None
     if [array.shape for array in arrays] == [shape for _, shape in wanted]:
         return None
     names = ", ".join(f"{name} {shape}" for name, shape in wanted) or "none"

@@ -48,7 +48,7 @@ def save_weights(model: Model, path: Any, overwrite: bool = True, max_shard_size
     require_weights_name(path)
     if name.endswith(".weights.h5"):
         with replacing(path) as file:
-            file.write(keras_layout.weights_bytes(model))
+            file.write(keras_layout.weights_alone_bytes(model))
     else:
         write_arrays(path, arrays_of(model), {"format": _FORMAT})
 

@@ -104,7 +104,7 @@ def _compile_arguments(reader: Reader, config: dict[str, Any]) -> dict[str, Any]
 
 def _keras() -> Any:
     try:
-        import keras
+        import keras  # type: ignore[import-untyped, unused-ignore]
     except ImportError:
         fix = "pip install keras, and torch, jax or tensorflow for it to run on"
         raise ArgumentError(explain("Keras", expected="the package keras", got="none", fix=fix)) from None
@@ -159,5 +159,3 @@ def to_keras(model: Model, custom_objects: dict[str, Any] | None = None) -> Any:
         path = Path(folder) / "model.keras"
         save_keras(model, path)
         return keras.saving.load_model(path, custom_objects=custom_objects)
-
-

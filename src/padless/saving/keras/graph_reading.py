@@ -1,4 +1,4 @@
-"""A functional model of Keras's config. Keras's masks, which are steps of its graph, are left out: rows travel with the value."""
+"""A functional model of Keras's config, without Keras's masks, which are steps of the graph: rows travel with values."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ class _Graph:
         made = Functional(
             self._tree(config["input_layers"]), self._tree(config["output_layers"]), name=config.get("name")
         )
-        order = {id(layer): at for at, layer in enumerate(self.layers[name] for name in self.entries if name in self.layers)}
+        in_file = [self.layers[name] for name in self.entries if name in self.layers]
+        order = {id(layer): at for at, layer in enumerate(in_file)}
         made._layers.sort(key=lambda layer: order.get(id(layer), len(order)))
         made.claim_layers()
         made._trainable = bool(config.get("trainable", True))
@@ -174,12 +175,16 @@ class _Graph:
                 raise self._refuse(f"a call of layer {name!r} without an input")
             args = [kwargs.pop(first)]
         kwargs = {key: value for key, value in kwargs.items() if value is not None and value is not False}
-        args = args[: 1 + max((at for at, value in enumerate(args) if value is not None and value is not False), default=0)]
+        said = [at for at, value in enumerate(args) if value is not None and value is not False]
+        args = args[: 1 + max(said, default=0)]
         if _is_recurrent(self.entries[name]["class_name"]):
             if len(args) > 2:
                 raise self._own_mask(name)
             if isinstance(args[0], list):  # [x, *states]
-                return layer(args[0][0], initial_state=args[0][1:])
+                return layer(args[0][0], initial_state=symbols_in(args[0][1:]))
+            if "initial_state" in kwargs:  # of stacked cells there is a list for each
+                kwargs["initial_state"] = symbols_in(kwargs["initial_state"])
+            args[1:] = [symbols_in(states) for states in args[1:]]
         return layer(*args, **kwargs)
 
     def _operation(self, name: str, entry: Config, args: list[Any], kwargs: Config) -> Any:
@@ -232,7 +237,7 @@ class _Graph:
         )
 
     def _require_own_mask(self, name: str, mask: Any) -> None:
-        """Refuse a mask that comes from elsewhere than from what finds padding: leaving it out would change the answer."""
+        """Refuse a mask that no layer found: leaving it out would change the answer."""
         waiting, seen = tensors(mask), set()
         while waiting:
             ref = waiting.pop()

@@ -1,8 +1,8 @@
 """Keras's config of a functional model: layers by name, and the calls of each, with the masks that they get.
 
-Keras makes masks itself while it reads a file, as steps of the graph, and loses them at operators and elsewhere. Here they are
-written down for every layer that takes one: then Keras has them where padless has rows, and its layers come in an order
-that is known, in which their weights stand in the file.
+Keras makes masks itself while it reads a file, as steps of the graph, and loses them at operators and elsewhere. Here
+they are written down for every layer that takes one: then Keras has them where padless has rows, and its layers come in
+an order that is known, in which their weights stand in the file.
 """
 
 from __future__ import annotations
@@ -139,6 +139,9 @@ class _Writer:
         if names.MASKED.get(kind) == "each":  # query, value, key
             args = [*args[0], *args[1:]]
         kwargs = {key: self._argument(value) for key, value in keyword.items() if key != "in_order"}
+        cells = getattr(getattr(layer, "cell", None), "cells", None)
+        if cells is not None and "initial_state" in kwargs:
+            kwargs["initial_state"] = _by_cell(kwargs["initial_state"], cells)
         kwargs |= self._masks_of(kind, layer, positional[0])
         if node.training is False:
             kwargs["training"] = False
@@ -168,7 +171,8 @@ class _Writer:
                 )
             )
         if layer.function == "get_item":
-            in_call, config = [positional[0], list(positional[1:])], {}
+            in_call: list[Any] = [positional[0], list(positional[1:])]
+            config: Config = {}
         else:
             in_call, config = _apart(layer.function, positional, keyword)
         kind = names.camel_case("absolute" if layer.function == "abs" else layer.function)
@@ -272,6 +276,13 @@ def _apart(function: str, positional: tuple[Any, ...], keyword: dict[str, Any]) 
     given = {name: given.get(name, one.default) for name, one in taken.items()}
     in_call = [value for name, value in given.items() if names.stands_in_call(function, name)]
     return in_call, {name: value for name, value in given.items() if not names.stands_in_call(function, name)}
+
+
+def _by_cell(states: list[Any], cells: list[Any]) -> list[list[Any]]:
+    """The states of stacked cells as Keras wants them: a list for each cell."""
+    left = iter(states)
+    sizes = [cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size] for cell in cells]
+    return [[next(left) for _ in size] for size in sizes]
 
 
 def _is_own(layer: Layer) -> bool:

@@ -79,6 +79,9 @@ MASKED = {
 MASKS = frozenset(("mask", "query_mask", "value_mask", "key_mask"))
 """Arguments of calls that are masks of the inputs."""
 
+BESIDES = "padless"
+"""Key of what an object in a file has beside what Keras reads: arguments that Keras does not have."""
+
 # ---- functions
 
 
@@ -176,7 +179,7 @@ def accepted(kind: type) -> set[str] | None:
     for one in kind.__mro__:
         if "__init__" not in one.__dict__ or one is object:
             continue
-        taken = inspect.signature(one.__init__).parameters.values()
+        taken = inspect.signature(one.__dict__["__init__"]).parameters.values()
         found |= {p.name for p in taken if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)} - {"self"}
         rest = next((p for p in taken if p.kind is p.VAR_KEYWORD), None)
         if rest is None:

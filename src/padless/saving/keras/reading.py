@@ -119,6 +119,8 @@ class Reader:
             return self._of_user(own, value, config)
         if name in ("Sequential", "Functional", "Model"):
             return self._model(value, config)
+        besides = value.get(names.BESIDES)
+        config = {**config, **besides} if isinstance(besides, dict) else config
         return self._built_in(self._kind(module, name), name, config)
 
     def _of_user(self, kind: Any, value: Config, config: Config) -> Any:

@@ -79,7 +79,8 @@ def _kind_of(thing: Any) -> str | None:
     if not (getattr(thing, "__module__", None) or "").startswith("padless."):
         return None
     modules = (*names.KINDS, "activations")
-    return next((m for m in modules if getattr(importlib.import_module(f"padless.{m}"), thing.__name__, 0) is thing), "")
+    places = [getattr(importlib.import_module(f"padless.{module}"), thing.__name__, None) for module in modules]
+    return next((module for module, found in zip(modules, places, strict=True) if found is thing), "")
 
 
 def _object(value: Any) -> Any:
@@ -140,7 +141,10 @@ def _layer(layer: Layer) -> Config:
     if module != "layers" or kind.__name__ in names.OURS_ALONE:
         raise _refused(layer.place, "a layer that Keras does not have")
     name = names.CLASSES.get(kind.__name__, kind.__name__)
-    return _entry("keras.layers", name, _arguments(layer))
+    made = _entry("keras.layers", name, _arguments(layer))
+    view = layer._arguments.get("view")
+    # Keras does not look at further keys.
+    return made if view is None else {**made, names.BESIDES: {"view": view}}
 
 
 def _arguments(layer: Layer) -> Config:
@@ -154,14 +158,19 @@ def _arguments(layer: Layer) -> Config:
     if isinstance(layer, layers.RNN) and "cell" in given:
         given["cell"] = layer.cell
     if isinstance(layer, layers.Lambda):
-        if given.pop("view", None) == "ragged" or given.get("mask") is not None:
+        if given.pop("view", None) == "ragged":
             raise _refused(layer.place, "a function that reads rows; in Keras it would get a padded array")
         given["arguments"] = dict(given.get("arguments") or {})
-    given.pop("input_shape", None)
-    given.pop("weights", None)
-    said = {"name": _sound_name(layer.name), "dtype": layer.dtype, "trainable": layer.trainable}
-    # An argument that nobody gave is left to Keras: a class of a user may not take it.
-    kept = {name: value for name, value in given.items() if name not in said and not (value is None)}
+    for name in ("input_shape", "weights", "name", "dtype", "trainable"):
+        given.pop(name, None)
+    defaults = inspect.signature(kind.__init__).parameters
+    # What nobody gave is left to Keras: a class of a user may not take it.
+    kept = {
+        name: value
+        for name, value in given.items()
+        if value is not None or (name in defaults and defaults[name].default is not None)
+    }
+    said = {"name": _sound_name(layer.name), "dtype": layer.dtype, **({} if layer.trainable else {"trainable": False})}
     return {name: written(value) for name, value in {**said, **_shared_arguments(kind.__name__, kept)}.items()}
 
 
