@@ -290,8 +290,8 @@ def remarks(report: AuditReport) -> list[str]:
         said.append("The rows were made of random numbers; data= (--data) asks about rows of yours.")
     if any(line.state == "reads" for line in lines(report)):
         said.append("What masked steps hold was changed within the model, after the layer that makes the mask. "
-                    "Where it is read, masked steps are not skipped; yet no input can bring this about, so it counts for "
-                    "the verdict only beside differences of the other kinds.")  # fmt: skip
+                    "Where it is read, masked steps are not skipped; yet no input can bring this about, so it counts "
+                    "for the verdict only beside differences of the other kinds.")  # fmt: skip
     if report.of(LEFT) is None:
         said.append("Padding on the left was not asked about.")
     return said
