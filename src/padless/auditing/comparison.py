@@ -12,6 +12,7 @@ import numpy as np
 
 from padless.auditing.comparing import Seen
 from padless.auditing.findings import Outcome
+from padless.auditing.foreign import told
 from padless.auditing.keras_side import KerasSubject
 from padless.auditing.padless_side import PadlessSubject
 from padless.auditing.probes import LENGTHS, LONGER, Batch, Rows, invented
@@ -94,8 +95,7 @@ def compare_with_padless(
         mine.slots = subject.slots
         found = _answers(mine, outcome, rows, subject.fixed)
     except Exception as error:
-        kind = "" if isinstance(error, PadlessError) else f"{type(error).__name__}: "
-        return Comparison(error=f"{kind}{error}".strip()[:600])
+        return Comparison(error=str(error) if isinstance(error, PadlessError) else told(error))
     progress("how long it takes")
     found.speed = _measured(subject, mine, speed_rows)
     return found
@@ -156,7 +156,7 @@ def _measured(subject: KerasSubject, mine: PadlessSubject, rows: Rows | None) ->
             return _timed(subject, mine, one)
         except Exception as found:  # such as a table of places that ends before these rows do
             error = found
-    return Speed(error=f"{type(error).__name__}: {error}"[:300])
+    return Speed(error="" if error is None else told(error))
 
 
 def _timed(subject: KerasSubject, mine: PadlessSubject, rows: Rows) -> Speed:

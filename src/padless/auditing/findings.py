@@ -21,6 +21,7 @@ from padless.auditing.comparing import (
     seen_in_columns,
     taken,
 )
+from padless.auditing.foreign import told
 from padless.auditing.probes import FILLS, LONGER, Batch, Rows, Slot
 from padless.auditing.reasons import Observed, Reason, reason_for
 from padless.auditing.trace import Trace, apart, scale
@@ -41,6 +42,7 @@ class Subject(Protocol):
         reads_fills: whether what stands in the padding of an input is all that `Batch.fill` changes.
         fixed: how many columns its inputs must have; None for any number.
         makes_mask: whether a mask is made of any input.
+        learns_padding: whether padded steps hold what is learned, not what the data hold.
         tolerance: up to which numbers are equal, beside the largest of them.
         loss_name: what `loss` is.
         output_names: of its outputs.
@@ -54,6 +56,8 @@ class Subject(Protocol):
     def fixed(self) -> int | None: ...  # noqa: D102
     @property
     def makes_mask(self) -> bool: ...  # noqa: D102
+    @property
+    def learns_padding(self) -> bool: ...  # noqa: D102
     @property
     def tolerance(self) -> float: ...  # noqa: D102
     @property
@@ -251,8 +255,10 @@ class Examination:
             self.progress(f"{name} in masked steps")
             filled = Batch(self.rows, self.columns, fill=fill)
             there = self._seen(self.subject.run(filled), filled)
-            # In a model of fixed length there is no other way to see whether masked steps are read.
-            grave = self.subject.reads_fills or (self.subject.fixed is not None and math.isfinite(fill))
+            # Zeros that a Masking makes stay zeros. A row of a table is learned; and where all rows have one length,
+            # there is no other way to see whether masked steps are read.
+            moves = self.subject.learns_padding or self.subject.fixed is not None
+            grave = self.subject.reads_fills or (moves and math.isfinite(fill))
             where = "" if self.subject.reads_fills else " within the model"
             question = f"masked steps that hold {name}{where}"
             self._ask(f"fill {name}", question, self.seen, there, grave=grave)
@@ -281,8 +287,7 @@ class Examination:
         try:
             (one, here), (two, there) = (self.subject.loss(batch, targets) for batch in (self.base, longer))
         except Exception as error:
-            text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            self.probes.append(Probe(LOSS, question, error=text[:200]))
+            self.probes.append(Probe(LOSS, question, error=told(error)))
             return
         off = _number_apart(one, two)
         differs = off > 10 * self.subject.tolerance * max(1.0, abs(one))
@@ -313,7 +318,7 @@ class Examination:
         for at, rows in enumerate(self.truth.outputs):
             shapes = [row.shape for row in rows if row is not None]
             if self.subject.wants_classes(at):
-                yield [numbers.integers(0, shape[-1], shape[:-1]).astype(np.int32) for shape in shapes]
+                yield [np.asarray(numbers.integers(0, shape[-1], shape[:-1]), np.int32) for shape in shapes]
             else:
                 yield [numbers.uniform(size=shape).astype(np.float32) for shape in shapes]
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from padless.auditing.foreign import told
 from padless.errors import BackendError, DataError, explain
 from padless.saving.archive import read_archive, write_archive
 from padless.saving.hdf5 import read_hdf5
@@ -69,8 +70,8 @@ def _loaded(files: dict[str, bytes], where: str) -> Any:
                 warnings.simplefilter("ignore")
                 return keras.saving.load_model(copy, safe_mode=True)
         except Exception as error:
-            got = f"{type(error).__name__}: {str(error).strip()[:300]}"
-            raise DataError(explain(where, expected="a model that Keras can load", got=got, fix=_FIX)) from error
+            expected = "a model that Keras can load"
+            raise DataError(explain(where, expected=expected, got=told(error), fix=_FIX)) from error
 
 
 def imported() -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from padless.auditing.foreign import told
 from padless.auditing.probes import LENGTHS, Batch, Slot
 from padless.auditing.recording import recorded, to_host
 from padless.auditing.trace import Trace
@@ -57,6 +58,11 @@ class KerasSubject:
     def makes_mask(self) -> bool:
         """Whether a mask is made from any input."""
         return any(slot.masked for slot in self.slots)
+
+    @property
+    def learns_padding(self) -> bool:
+        """Whether padded steps hold what is learned: a row of a table, as ids of 0 do."""
+        return any(slot.masked and slot.ids is not None for slot in self.slots)
 
     @property
     def output_names(self) -> list[str]:
@@ -238,7 +244,7 @@ class KerasSubject:
                 except Exception as error:
                     last = error
             else:
-                got, fix = f"{type(last).__name__}: {str(last)[:300]}", "data= with rows that it can read"
+                got, fix = told(last), "Keras's own error says what is wrong; it would come in `predict`, too"
                 raise ArgumentError(explain("audit", expected="a model that runs", got=got, fix=fix)) from last
         return self._ones
 
@@ -292,7 +298,8 @@ def _padded(rows: Sequence[Host], batch: Batch, shape: Sequence[int]) -> Host:
     """Targets as an array of the shape of an output: zeros where a row has ended."""
     array = np.zeros((len(rows), *map(int, shape[1 : rows[0].ndim + 1])), rows[0].dtype)
     for at, row in enumerate(rows):
-        array[at][tuple(slice(0, n) for n in row.shape)] = row
+        place: tuple[Any, ...] = (at, *(slice(0, n) for n in row.shape))
+        array[place] = row
     return array
 
 

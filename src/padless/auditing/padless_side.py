@@ -35,7 +35,7 @@ class PadlessSubject:
         DTypeError: when it reads texts.
     """
 
-    makes_mask = reads_fills = True
+    makes_mask = reads_fills = learns_padding = True
     fixed = None
 
     def __init__(self, model: Model, data: Any = None) -> None:

@@ -14,7 +14,8 @@ from padless.errors import ArgumentError, DataError, explain
 Host = npt.NDArray[Any]
 Side = Literal["right", "left"]
 
-LENGTHS = (9, 14, 5, 3)
+LENGTHS = (9, 14, 5, 3, 4, 3)
+"""Mostly short ones: the fewer real steps, the more padding weighs."""
 LONGER = 7
 FILLS = {"0": 0.0, "1000": 1e3, "NaN": np.nan}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from padless.auditing.comparison import Comparison, compare_with_padless
 from padless.auditing.findings import Examination, Outcome
+from padless.auditing.foreign import told
 from padless.auditing.keras_side import KerasSubject
 from padless.auditing.padless_side import PadlessSubject
 from padless.auditing.picture import drawing_of
@@ -150,12 +151,7 @@ def _asked(subject: Subject, rows: Rows, sides: Sequence[str], progress: Callabl
     except Exception as error:
         fix = "without a mask on what goes into the layer it names, or with data= that it can read"
         expected = "a model that can read padded rows as it reads each alone"
-        raise ArgumentError(explain("audit", expected=expected, got=_first_line(error), fix=fix)) from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}"[:400]
+        raise ArgumentError(explain("audit", expected=expected, got=told(error), fix=fix)) from error
 
 
 def _require_readable(subject: Subject, rows: Rows) -> None:
@@ -164,7 +160,7 @@ def _require_readable(subject: Subject, rows: Rows) -> None:
     try:
         subject.run(Batch(rows.take([shortest]), subject.fixed or length))
     except Exception as error:
-        got = f"for {length} steps, {_first_line(error)}"
+        got = f"for {length} steps, {told(error)}"
         fix = "data= with rows as the model was made for"
         raise ArgumentError(explain("audit", expected="a model that can read a row alone", got=got, fix=fix)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from padless.auditing.findings import (
@@ -18,7 +19,7 @@ from padless.auditing.findings import (
     Probe,
 )
 from padless.auditing.picture import number
-from padless.auditing.probes import LONGER
+from padless.auditing.probes import FILLS, LONGER
 
 if TYPE_CHECKING:
     from padless.auditing.report import AuditReport
@@ -90,6 +91,11 @@ def verdict(report: AuditReport) -> str:
     """
     wrong = [probe for probe in report.probes if probe.differs and probe.grave]
     answers = [probe for probe in wrong if probe.name not in _TRAINING]
+    if not wrong and (read := _read(report)):
+        return (
+            f"Padding changed none of the answers that this model was asked for, but masked steps are not skipped: "
+            f"{read} reads them, so what stands there is part of the answer."
+        )
     if not wrong:
         return (
             f"Padding changes none of this model's answers: {_counted(len(report.rows), 'row')} got the same ones "
@@ -105,14 +111,26 @@ def verdict(report: AuditReport) -> str:
     worst = _worst(answers)
     if worst.name in (OTHERS, ORDER):
         return f"This model mixes rows: its answer for one changes {_by(report, worst)} {_WHEN[worst.name]}."
-    when = _WHEN.get(worst.name, f"when masked steps hold {worst.name.removeprefix('fill ')}")
-    return f"Padding changes this model's answers: {_by(report, worst)} {when}."
+    if worst.name not in _WHEN:
+        what = f"when these hold {worst.name.removeprefix('fill ')}"
+        return f"Masked steps are a part of this model's answers: they change {_by(report, worst)} {what}."
+    return f"Padding changes this model's answers: {_by(report, worst)} {_WHEN[worst.name]}."
+
+
+def _read(report: AuditReport) -> str:
+    """A layer that reads what finite numbers masked steps hold."""
+    names = [f"fill {name}" for name, fill in FILLS.items() if math.isfinite(fill)]
+    if not any(probe.differs for probe in report.probes if probe.name in names):
+        return ""
+    places = [one.starts or one.kind for one in report.findings if set(names) & set(one.probes)]
+    return repr(places[0]) if places else ""
 
 
 def _worst(probes: list[Probe]) -> Probe:
-    mixing = [probe for probe in probes if probe.name in (OTHERS, ORDER)]
-    real = [probe for probe in probes if probe.name in (ALONE, LONGER_ROWS)]
-    return max(mixing or real or probes, key=lambda probe: probe.largest)
+    """The one to speak of: rows that are mixed, then what happens in use, then what masked steps hold."""
+    kinds = ((OTHERS, ORDER), (ALONE, LONGER_ROWS), ("fill 0",))
+    chosen = ([probe for probe in probes if probe.name in names] for names in kinds)
+    return max(next((some for some in chosen if some), probes), key=lambda probe: probe.largest)
 
 
 def _by(report: AuditReport, probe: Probe) -> str:
@@ -290,8 +308,8 @@ def remarks(report: AuditReport) -> list[str]:
         said.append("The rows were made of random numbers; data= (--data) asks about rows of yours.")
     if any(line.state == "reads" for line in lines(report)):
         said.append("What masked steps hold was changed within the model, after the layer that makes the mask. "
-                    "Where it is read, masked steps are not skipped; yet no input can bring this about, so it counts "
-                    "for the verdict only beside differences of the other kinds.")  # fmt: skip
+                    "Where it is read, masked steps are not skipped; but no input of this model can bring it about, "
+                    "so the verdict does not count it.")  # fmt: skip
     if report.of(LEFT) is None:
         said.append("Padding on the left was not asked about.")
     return said
