@@ -188,6 +188,7 @@ def test_masked_steps_that_are_read_without_harm_are_no_clean_bill() -> None:
     """Zeros beside a row are what a convolution would pad with anyway."""
 
     def body(x: Any) -> Any:
+        wide = layers.Conv1D(4, 5, padding="same", name="wide")
         return layers.Lambda(lambda y: y[:, :2])(wide(layers.Masking()(x)))
 
     report = audit(model(body, (None, 3), "float32"), sides=("right",))
