@@ -67,9 +67,10 @@ def _parquet(path: Path) -> dict[str, Any]:
 
 
 def _npz(path: Path) -> dict[str, Any]:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
         return {name: file[name][:_MOST] for name in file.files}
 
 
 def _npy(path: Path) -> dict[str, Any]:
-    return {"input": np.load(path, allow_pickle=False)[:_MOST]}
+    with path.open("rb") as raw:
+        return {"input": np.load(raw, allow_pickle=False)[:_MOST]}

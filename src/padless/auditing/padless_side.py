@@ -14,7 +14,7 @@ import padless
 from padless import backends
 from padless.auditing.probes import LENGTHS, Batch, Rows, Slot
 from padless.auditing.trace import Call, Operand, Trace, Value
-from padless.errors import ArgumentError, DTypeError, explain
+from padless.errors import ArgumentError, DTypeError, NotThereYetError, explain
 from padless.layer import Layer, calling, carrying, substituted
 from padless.model import Model
 from padless.pictures.models import parts_of
@@ -132,7 +132,12 @@ class PadlessSubject:
         Returns:
             A list of them.
         """
-        with carrying(self.model, {}), padless.random.drawing(seed=1, step=2), calling(training=training, watch=watch):
+        # What layers assign in training, such as averages, and what stateful ones keep, is put back.
+        with substituted(self.model, {}), carrying(self.model, {}), padless.random.drawing(seed=1, step=2):
+            return self._called(inputs, training, watch)
+
+    def _called(self, inputs: list[Any], training: bool, watch: Any) -> list[Any]:
+        with calling(training=training, watch=watch):
             return parts_of(self.model._run(self.packed(inputs)))
 
     # ---- loss and gradients
@@ -177,8 +182,9 @@ class PadlessSubject:
                 total = total + xp.mean(off * off)
             return total, None
 
-        if not backend.trains or not own:
-            return float("nan"), {}
+        if not backend.trains:
+            got, fix = backend.name, 'padless.set_backend("torch")'
+            raise NotThereYetError(explain("gradients", expected="a backend that trains", got=got, fix=fix))
         (value, _), found = backend.value_and_grad(function, own)
         return float(backend.to_host(value)), {path: backend.to_host(array) for path, array in found.items()}
 
