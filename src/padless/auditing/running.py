@@ -21,7 +21,7 @@ from padless.auditing.report import AuditReport
 from padless.errors import ArgumentError, DTypeError, PadlessError, explain
 from padless.model import Model
 
-_ROWS, _SPEED_ROWS = 6, 32
+_ROWS, _SPEED_ROWS = 12, 32
 _SIDES = ("right", "left")
 _QUIET = 2.0
 

@@ -22,7 +22,8 @@ def plain(report: AuditReport) -> str:
     Returns:
         Lines.
     """
-    out = [*_wrapped(report.verdict), ""]
+    meaning = words.meaning(report)
+    out = [*_wrapped(report.verdict), *(_wrapped(meaning) if meaning else []), ""]
     out += [f"{name:<13}{value}" for name, value in words.facts(report)]
     table = [
         ("asked", "largest difference", ""),
@@ -60,6 +61,8 @@ def show(report: AuditReport) -> None:
 
     colour = "green" if report.ok else "red"
     console.print(Panel(_styled(report.verdict, f"bold {colour}"), border_style=colour))
+    if words.meaning(report):
+        console.print(_styled(words.meaning(report)), "")
     facts = Table.grid(padding=(0, 2))
     for name, value in words.facts(report):
         facts.add_row(_styled(name, "bold"), _styled(value))

@@ -117,6 +117,26 @@ def verdict(report: AuditReport) -> str:
     return f"Padding changes this model's answers: {_by(report, worst)} {_WHEN[worst.name]}."
 
 
+def meaning(report: AuditReport) -> str:
+    """Say what the verdict means for who uses the model.
+
+    Args:
+        report: the report.
+
+    Returns:
+        A sentence, or "" where nothing is to be done.
+    """
+    wrong = {probe.name for probe in report.probes if probe.differs and probe.grave}
+    if wrong & {OTHERS, ORDER, ALONE, LONGER_ROWS}:
+        return (
+            "The same row can get another answer in another batch: what was measured in tests need not come in "
+            "production, and answers cannot be compared across batches."
+        )
+    if wrong and wrong <= set(_TRAINING):
+        return "Predictions can be trusted; losses and what is learned depend on how rows were put into batches."
+    return ""
+
+
 def _read(report: AuditReport) -> str:
     """A layer that reads what finite numbers masked steps hold."""
     names = [f"fill {name}" for name, fill in FILLS.items() if math.isfinite(fill)]
@@ -240,7 +260,8 @@ def _paragraph(one: Finding, library: str) -> Paragraph:
     size = max(probes.values())
     there = "there" if one.starts_key == one.key else f"first in {one.starts} ({one.starts_kind})"
     asked = short(max(probes, key=lambda name: probes[name]))
-    told = f"Numbers differ {there}: by up to {number(size)} ({asked})."
+    by = "and become NaN" if not math.isfinite(size) else f"by up to {number(size)}"
+    told = f"Numbers differ {there}, {by} ({asked})."
     if set(probes) == {LOSS}:
         told = f"The loss differs by {number(size)}."
     return Paragraph(title, why, told, one.fix if library.startswith("Keras") else "", one.grave)
@@ -276,7 +297,7 @@ def compared(report: AuditReport) -> list[str]:
     speed = found.speed
     if speed.error:
         return [*said, f"How long it takes was not measured: {speed.error}"]
-    share = f"{100 * (1 - speed.steps / speed.padded_steps):.0f} %"
+    share = f"{100 * (1 - speed.steps / speed.padded_steps):.0f}\u00a0%"
     rates = [f"{_time(one)} ({speed.steps / one:,.0f} real steps/s)" for one in (speed.keras, speed.padless)]
     said.append(
         f"A batch of {speed.rows} rows with {speed.steps:,} real steps, whose padded array is {share} padding: Keras "
