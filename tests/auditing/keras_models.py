@@ -178,12 +178,14 @@ def dotted() -> Any:
     return model(body)
 
 
-def time_distributed_ids() -> Any:
-    """A mask that is made within TimeDistributed."""
-    # Words of sentences: the steps that are padded here are the sentences.
-    return model(
-        lambda x: layers.GRU(3, name="reader")(layers.TimeDistributed(layers.Dense(4), name="kept")(embedded(x)))
-    )
+def sentences() -> Any:
+    """A mask that would be made within TimeDistributed."""
+
+    def body(x: Any) -> Any:
+        words = layers.TimeDistributed(layers.Embedding(WORDS, 4, mask_zero=True), name="probe")(x)
+        return layers.GRU(3, name="gru")(layers.TimeDistributed(layers.GRU(3), name="reader")(words))
+
+    return model(body, (None, 6))
 
 
 LOSSES: dict[str, Loss] = {
@@ -207,6 +209,7 @@ LOSSES: dict[str, Loss] = {
         "probe", "reversed_steps_unreversed_mask"),
     "zero_output_for_mask": Loss(
         then(named(layers.LSTM, 4, zero_output_for_mask=True)), "probe", "zero_output_for_mask"),
+    "TimeDistributed(Embedding)": Loss(sentences, "probe", "inner_mask_not_made", "gru"),
     # 1.3 convolution, pooling, shape
     "Conv1D same": Loss(
         then(named(layers.Conv1D, 4, 3, padding="same"), layers.GlobalMaxPooling1D),
@@ -284,7 +287,7 @@ CLEAN: dict[str, Callable[[], Any]] = {
     "stacked": then(lambda: layers.GRU(4, return_sequences=True), lambda: layers.GRU(4)),
     "Bidirectional": then(lambda: layers.Bidirectional(layers.LSTM(4))),
     "tagger": then(lambda: layers.LSTM(4, return_sequences=True), lambda: layers.Dense(3)),
-    "TimeDistributed": time_distributed_ids,
+    "TimeDistributed": then(lambda: layers.TimeDistributed(layers.Dense(4)), lambda: layers.GRU(3)),
     "GlobalAveragePooling1D": then(layers.GlobalAveragePooling1D, lambda: layers.Dense(2)),
     "BatchNormalization": then(layers.BatchNormalization, layers.GlobalAveragePooling1D),
     "Dropout": then(lambda: layers.Dropout(0.5), lambda: layers.GRU(3, dropout=0.2)),

@@ -116,6 +116,38 @@ def test_the_model_is_left_as_it_was() -> None:
     np.testing.assert_array_equal(before, np.asarray(made.predict(x, verbose=0)))
 
 
+def test_weights_that_layers_assign_in_training_are_put_back() -> None:
+    made = then(lambda: layers.SpectralNormalization(layers.Dense(4)), lambda: layers.GRU(2))()
+    before = [np.array(weight) for weight in made.get_weights()]
+    report = padless.audit(made)
+    for one, other in zip(before, made.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert report.comparison is not None
+    assert report.comparison.ok, str(report)
+
+
+def test_a_model_of_its_own_takes_a_dict() -> None:
+    class Named(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.reader = layers.Embedding(40, 4, mask_zero=True), layers.GRU(3)
+
+        def call(self, x: Any) -> Any:
+            return {"read": self.reader(self.words(x["ids"])), "kept": x["price"]}
+
+    report = audit(Named(), {"ids": [[1, 2, 3], [4]], "price": [[1.5], [2.5]]})
+    assert report.ok
+    assert report.rows == (3, 1)
+
+
+def test_a_model_of_fixed_length_is_compared_where_it_can_be() -> None:
+    report = padless.audit(model(lambda x: layers.LSTM(3)(embedded(x)), (20,)))
+    assert report.ok
+    assert report.of("longer") is None
+    assert report.comparison is not None
+    assert report.comparison.ok
+
+
 def test_a_masked_step_that_nan_gets_through_is_a_remark_only() -> None:
     report = audit(CLEAN["one attention"]())
     assert report.ok

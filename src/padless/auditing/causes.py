@@ -24,7 +24,10 @@ def cause_of(trace: Trace, key: str, columns: int) -> tuple[Observed, str]:
     lost = _lost(trace, call, columns, set())
     if lost is not None:
         return lost
-    return (Observed.READS, key) if call.mask_came else (Observed.NEVER, key)
+    if call.mask_came:
+        return Observed.READS, key
+    inner = next((one.key for one in trace.leaves() if _makes_mask_within(one)), None)
+    return (Observed.NEVER, key) if inner is None else (Observed.INNER, inner)
 
 
 def loss_cause(trace: Trace, columns: int) -> tuple[Observed, str]:
@@ -82,6 +85,12 @@ def _lost_before(trace: Trace, operand: Operand, columns: int, seen: set[str]) -
     if bare and len(maker.operands) > 1 and is_layer and kinds & set(_MERGES):
         return Observed.OPERAND, maker.key
     return Observed.DROPS, maker.key
+
+
+def _makes_mask_within(call: Call) -> bool:
+    """Whether a layer wraps one that would make a mask, were it called as Keras calls layers."""
+    inner = getattr(call.layer, "layer", None)
+    return bool(getattr(inner, "mask_zero", False)) and not call.masked
 
 
 def _strips(call: Call, source: str) -> bool:

@@ -14,11 +14,10 @@ from padless.auditing.comparing import Seen
 from padless.auditing.findings import Outcome
 from padless.auditing.foreign import told
 from padless.auditing.keras_side import KerasSubject
-from padless.auditing.padless_side import PadlessSubject
+from padless.auditing.padless_side import PadlessSubject, rows_of
 from padless.auditing.probes import LENGTHS, LONGER, Batch, Rows, invented
 from padless.auditing.trace import Value, apart, row_of, scale
 from padless.errors import PadlessError
-from padless.ragged import Ragged
 
 _ROWS, _RUNS, _SECONDS = 32, 7, 6.0
 
@@ -91,8 +90,7 @@ def compare_with_padless(
     progress("the same model in padless")
     try:
         model = padless.from_keras(subject.model)
-        mine = PadlessSubject(model)
-        mine.slots = subject.slots
+        mine = PadlessSubject(model, slots=subject.slots)
         found = _answers(mine, outcome, rows, subject.fixed)
     except Exception as error:
         return Comparison(error=str(error) if isinstance(error, PadlessError) else told(error))
@@ -124,7 +122,7 @@ def _answers(mine: PadlessSubject, outcome: Outcome, rows: Rows, fixed: int | No
 
 
 def _host(mine: PadlessSubject, y: Any) -> Value:
-    return [np.asarray(row) for row in y.numpy()] if isinstance(y, Ragged) else mine.model.backend.to_host(y)
+    return rows_of(y, mine.model)
 
 
 def _largest(truth: list[list[Any]], outputs: list[Value], count: int) -> float:

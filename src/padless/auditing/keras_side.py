@@ -39,10 +39,10 @@ class KerasSubject:
 
         self.model = model
         self.library = f"Keras {keras.__version__} ({keras.backend.backend()})"
-        self._state = [(variable, to_host(variable.value)) for variable in model.non_trainable_variables]
         self._inputs = getattr(model, "_inputs_struct", None)
         if self._inputs is None and getattr(model, "_functional", None) is not None:
             self._inputs = model._functional._inputs_struct  # of a Sequential
+        self._names = list(data) if isinstance(data, dict) else []
         self.slots = self._known_slots() if self._inputs is not None else _guessed(model, data)
         self.slots = [self._consumed(at) for at in range(len(self.slots))]
         if not any(slot.steps for slot in self.slots):
@@ -101,7 +101,7 @@ class KerasSubject:
         import keras
 
         if self._inputs is None:
-            return tensors[0] if len(tensors) == 1 else tensors
+            return dict(zip(self._names, tensors, strict=True)) if self._names else tensors[0]
         return keras.tree.pack_sequence_as(self._inputs, tensors)
 
     @contextmanager
@@ -110,6 +110,9 @@ class KerasSubject:
         import warnings
 
         noise = _noise(self.model) if training else []
+        # In training some layers assign weights, too: SpectralNormalization does.
+        variables = self.model.variables if training else self.model.non_trainable_variables
+        state = [(variable, to_host(variable.value)) for variable in variables]
         for layer, name, _ in noise:
             setattr(layer, name, 0.0)
         try:
@@ -119,7 +122,7 @@ class KerasSubject:
         finally:
             for layer, name, value in noise:
                 setattr(layer, name, value)
-            for variable, kept in self._state:
+            for variable, kept in state:
                 variable.assign(kept)
 
     # ---- loss and gradients
@@ -226,7 +229,8 @@ class KerasSubject:
         masks = [layer for layer in readers if type(layer).__name__ == "Masking"]
         if ids:
             made = any(getattr(layer, "mask_zero", False) for layer in ids)
-            slot = replace(slot, ids=min(int(layer.input_dim) for layer in ids), masked=made)
+            kind = slot.dtype if slot.dtype.startswith(("int", "uint")) else "int32"
+            slot = replace(slot, dtype=kind, ids=min(int(layer.input_dim) for layer in ids), masked=made)
         if masks:
             slot = replace(slot, pad=float(masks[0].mask_value), masked=True)
         if slot.fixed is not None and not slot.masked:  # every row has as many
@@ -268,12 +272,16 @@ def _guessed(model: Any, data: Any) -> list[Slot]:
     if data is None:
         got, fix = f"{type(model).__name__}, a class of its own", "audit(model, data=[...]) with rows that it reads"
         raise ArgumentError(explain("audit", expected="a model whose inputs are known", got=got, fix=fix))
-    several = isinstance(data, dict)
+    named = data if isinstance(data, dict) else {"input": data}
     slots = []
-    for name, rows in (data if several else {"input": data}).items():
-        first = np.asarray(next(iter(rows)))
-        dtype = "int32" if first.dtype.kind in "iu" else "float32"
-        slots.append(Slot(str(name), first.shape[1:], dtype))
+    for name, given in named.items():
+        rows = [np.asarray(row) for row in given]
+        dtype = "int32" if rows and rows[0].dtype.kind in "iu" else "float32"
+        shapes = {row.shape for row in rows}
+        shape = rows[0].shape if rows else (0,)
+        # Beside an input whose rows have different lengths, one whose rows are all alike is no sequence.
+        steps = len(named) == 1 or len(shapes) > 1
+        slots.append(Slot(str(name), shape[1:] if steps else shape, dtype, steps))
     return slots
 
 

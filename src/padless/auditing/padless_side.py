@@ -29,6 +29,7 @@ class PadlessSubject:
     Args:
         model: the model; no weight changes.
         data: of the user, for a model whose input is not known.
+        slots: its inputs, where they are known from elsewhere.
 
     Raises:
         ArgumentError: when its inputs are not known, or none has rows.
@@ -38,7 +39,7 @@ class PadlessSubject:
     makes_mask = reads_fills = learns_padding = True
     fixed = None
 
-    def __init__(self, model: Model, data: Any = None) -> None:
+    def __init__(self, model: Model, data: Any = None, slots: Sequence[Slot] | None = None) -> None:
         self.model = model
         self.library = f"padless {padless.__version__} ({model.backend.name})"
         if not model.built and data is not None:
@@ -48,10 +49,13 @@ class PadlessSubject:
             fix = "call it once, give it an Input, or audit(model, data=[...]) with rows that it reads"
             raise ArgumentError(explain("audit", expected="a model whose input is known", got="one without", fix=fix))
         self._struct = standins
+        self._paths, self._holders = _tree(model)
+        if slots is not None:
+            self.slots = list(slots)
+            return
         flat = parts_of(standins)
         names = list(standins) if isinstance(standins, dict) else [f"input_{at}" for at in range(len(flat))]
         self.slots = [_slot(str(name), value) for name, value in zip(names, flat, strict=True)]
-        self._paths, self._holders = _tree(model)
         self._find_ids()
         if not any(slot.steps for slot in self.slots):
             got, fix = "inputs without steps", "a model whose input has shape (None, ...)"
@@ -258,9 +262,25 @@ class _Recorder:
         return self._made.get(id(_flat(value)), (None, ""))[1]
 
     def _told(self, value: Any) -> Value:
-        if isinstance(value, Ragged):
-            return [np.asarray(row) for row in value.numpy()]
-        return np.asarray(self._subject.model.backend.to_host(value))
+        return rows_of(value, self._subject.model)
+
+
+def rows_of(value: Any, model: Model) -> Value:
+    """What a value of padless holds, on the host: an array for each row, where it has rows.
+
+    Args:
+        value: a Ragged, or an array of the backend.
+        model: whose it is.
+
+    Returns:
+        The arrays; rows within a row come end to end.
+    """
+    if not isinstance(value, Ragged):
+        return np.asarray(model.backend.to_host(value))
+    rows = value.numpy()
+    if isinstance(value.values, Ragged):
+        return [np.concatenate([np.asarray(part) for part in row]) if len(row) else np.zeros(0) for row in rows]
+    return [np.asarray(row) for row in rows]
 
 
 def _flat(value: Any) -> Any:

@@ -26,6 +26,7 @@ class Observed(StrEnum):
     NEVER = "never"
     MIXES = "mixes"
     CODE = "code"
+    INNER = "inner"
     SIDE = "side"
     NAN = "nan"
     LOSS = "loss"
@@ -40,6 +41,7 @@ NOTES = {
     Observed.OPERAND: "the mask is lost here",
     Observed.NEVER: "reads padding: no mask was made",
     Observed.MIXES: "mixes rows",
+    Observed.INNER: "the mask in it is lost",
     Observed.CODE: "the mask is lost before it, in code",
     Observed.SIDE: "depends on the side of the padding",
     Observed.NAN: "lets NaN through",
@@ -118,7 +120,7 @@ TABLE = (
            "other",
            "run it on torch or TensorFlow, or make the output the first state",
            lambda call: type(_of(call.layer, "cell")).__module__.split(".")[0] != "keras"),
-    Reason("inner_mask_not_made", Observed.READS, ("TimeDistributed",),
+    Reason("inner_mask_not_made", Observed.INNER, (),
            "calls the layer in it without Keras's own bookkeeping, so that a mask made in there is lost",
            "make the mask of the inner steps yourself and pass it"),
     Reason("statistics_over_padding", Observed.READS, _NORMALIZATIONS,

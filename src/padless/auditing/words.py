@@ -129,8 +129,8 @@ def meaning(report: AuditReport) -> str:
     wrong = {probe.name for probe in report.probes if probe.differs and probe.grave}
     if wrong & {OTHERS, ORDER, ALONE, LONGER_ROWS}:
         return (
-            "The same row can get another answer in another batch: what was measured in tests need not come in "
-            "production, and answers cannot be compared across batches."
+            "The same row can get another answer in another batch: what was measured in tests need not hold in "
+            "production, and answers from different batches cannot be compared."
         )
     if wrong and wrong <= set(_TRAINING):
         return "Predictions can be trusted; losses and what is learned depend on how rows were put into batches."
