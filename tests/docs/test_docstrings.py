@@ -28,6 +28,7 @@ def same_backend_after() -> Iterator[None]:
     padless.set_backend(before)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's predict on torch
 @pytest.mark.parametrize("name", list(modules()))
 def test_the_examples_of_a_module_run(name: str) -> None:
     module = importlib.import_module(name)

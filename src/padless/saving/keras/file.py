@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import inspect
 import json
 import tempfile
 from pathlib import Path
@@ -111,26 +112,28 @@ def _keras() -> Any:
     return keras
 
 
-def from_keras(model: Any, custom_objects: dict[str, Any] | None = None) -> Model:
+def from_keras(model: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:
     """Make a model of padless of one of Keras: the same layers, weights, and optimizer with what it remembers.
 
     Args:
         model: of Keras, built.
         custom_objects: classes and functions of your own by name, written for padless, beside those that
             `padless.register` made known.
+        compile: whether to compile the model as the other is.
 
     Returns:
         The model, on the current backend.
 
     Raises:
-        ArgumentError: when it is no built model of Keras, or has a class that is not known.
+        ArgumentError: when it is no built model of Keras, or has a class that is not known, or a loss with an argument
+            that Keras does not hand out.
         NotThereYetError: for what Keras has and padless does not; it is named.
 
     Example:
         >>> import os; os.environ["KERAS_BACKEND"] = "torch"
         >>> import keras, padless
         >>> theirs = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(4)])
-        >>> padless.from_keras(theirs)([[[1.0, 2.0, 3.0]], []]).shape
+        >>> tuple(padless.from_keras(theirs)([[[1.0, 2.0, 3.0]], []]).shape)
         (2, 4)
     """
     keras = _keras()
@@ -138,10 +141,32 @@ def from_keras(model: Any, custom_objects: dict[str, Any] | None = None) -> Mode
         got = "one that is not built" if isinstance(model, keras.Model) else type(model).__name__
         fix = "model.build(shape), or one call; from_keras(keras.Sequential([layer])) for a layer"
         raise ArgumentError(explain("from_keras", expected="a built model of Keras", got=got, fix=fix))
+    if compile and model.compiled:
+        _require_whole(getattr(getattr(model, "_compile_config", None), "config", {}))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        return load_keras(path, custom_objects)
+        return load_keras(path, custom_objects, compile)
+
+
+def _require_whole(said: Any) -> None:
+    """Refuse losses and metrics of Keras whose `get_config` leaves arguments out, as Huber's does its delta."""
+    if isinstance(said, dict | list | tuple):
+        for part in said.values() if isinstance(said, dict) else said:
+            _require_whole(part)
+        return
+    hidden = getattr(said, "_fn_kwargs", None)
+    if not isinstance(hidden, dict):
+        return
+    kept, defaults = said.get_config(), inspect.signature(type(said).__init__).parameters
+    for name, value in hidden.items():
+        if name not in kept and name in defaults and defaults[name].default != value:
+            kind = type(said).__name__
+            fix = f"from_keras(model, compile=False), and model.compile(...) with padless's {kind}({name}={value!r})"
+            got = f"{kind}({name}={value!r}), which Keras's files do not hold"
+            raise ArgumentError(
+                explain("from_keras", expected="losses and metrics with a whole config", got=got, fix=fix)
+            )
 
 
 def to_keras(model: Model, custom_objects: dict[str, Any] | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""A functional model of Keras's config, without Keras's masks, which are steps of the graph: rows travel with values."""
+"""A functional model of a config of Keras, without its masks, which are steps of the graph: rows travel with values."""
 
 from __future__ import annotations
 
@@ -214,7 +214,12 @@ class _Graph:
                 given.pop(key)
             else:
                 self.reader._require_meaningless(f"{entry['class_name']} {name!r}", key, given.pop(key))
-        return Operation(function, name=name)(*args, **kwargs, **config)
+        # Keras's calls have fewer arguments than the function, and so others in the same places.
+        in_call = [parameter for parameter in taken if names.stands_in_call(function, parameter)]
+        given = {**dict(zip(in_call, args, strict=False)), **kwargs, **config}
+        alike = [one == other for one, other in zip(in_call, taken, strict=False)]
+        first = args[: alike.index(False) if False in alike else len(alike)]
+        return Operation(function, name=name)(*first, **{key: given[key] for key in list(given)[len(first) :]})
 
     def _tree(self, tree: Any) -> Any:
         if _is_ref(tree):

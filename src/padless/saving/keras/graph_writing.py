@@ -161,7 +161,8 @@ class _Writer:
         if module == "activations":
             self._activation(node, layer, name, activation)
             return
-        if layer.function not in names.functions().values():
+        function = "absolute" if layer.function == "abs" else layer.function
+        if function not in names.functions().values():
             raise NotThereYetError(
                 explain(
                     layer.place,
@@ -175,7 +176,7 @@ class _Writer:
             config: Config = {}
         else:
             in_call, config = _apart(layer.function, positional, keyword)
-        kind = names.camel_case("absolute" if layer.function == "abs" else layer.function)
+        kind = names.camel_case(function)
         made = _entry(names.module_of_function(layer.function), kind, {"name": name, **written(config)}, kind)
         self.entries[name] = {**made, "name": name, "inbound_nodes": []}
         self._add(name, node, [self._argument(value) for value in in_call], {})

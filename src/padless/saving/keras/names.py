@@ -33,7 +33,6 @@ ARGUMENTS_OURS_ALONE: dict[str, dict[str, Any]] = {
     "SpatialDropout1D": {"data_format": None, "noise_shape": None},
     "SpatialDropout2D": {"noise_shape": None},
     "SpatialDropout3D": {"noise_shape": None},
-    "LayerNormalization": {"rms_scaling": False},
     "Adam": {"lazy_embeddings": False},
     "AdamW": {"lazy_embeddings": False},
     "CTC": {"zero_infinity": False},
