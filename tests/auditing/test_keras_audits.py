@@ -226,3 +226,11 @@ def test_masked_steps_that_are_read_without_harm_are_no_clean_bill() -> None:
     report = audit(model(body, (None, 3), "float32"), sides=("right",))
     assert report.ok
     assert "masked steps are not skipped: 'wide' reads them" in report.verdict
+
+
+def test_a_row_without_steps_that_gets_nan_is_a_remark() -> None:
+    report = audit(CLEAN["GlobalAveragePooling1D"]())
+    assert report.ok
+    assert report.of("empty").differs  # type: ignore[union-attr]
+    assert "A row without any real step" in str(report)
+    assert not audit(CLEAN["LSTM"]()).of("empty").differs  # type: ignore[union-attr]

@@ -37,7 +37,8 @@ def test_rows_are_independent_and_it_is_said_with_numbers(backend: str) -> None:
     assert report.findings == []
     assert report.comparison is None
     asked = {probe.name for probe in report.probes}
-    assert asked >= {"alone", "longer", "left", "others", "order", "fill NaN", "fill 0", "loss", "training"}
+    assert asked >= {"alone", "longer", "left", "others", "order", "fill NaN", "fill 0", "loss", "training", "empty"}
+    assert not report.of("empty").differs  # type: ignore[union-attr]
     assert (report.of("loss").error == "") == (backend == "torch")  # type: ignore[union-attr]
     assert ("row gradients" in asked) == (backend == "torch")
     assert report.of("alone").largest < 1e-6  # type: ignore[union-attr]

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from padless.auditing.causes import cause_of, loss_cause
 from padless.auditing.comparing import (
-    Comparison,
     Seen,
     compare,
     joined,
@@ -24,12 +23,12 @@ from padless.auditing.comparing import (
 from padless.auditing.foreign import told
 from padless.auditing.probes import FILLS, LONGER, Batch, Rows, Slot
 from padless.auditing.reasons import Observed, Reason, reason_for
-from padless.auditing.trace import Trace, apart, scale
+from padless.auditing.trace import Trace, apart, row_of, scale
 
 Host = npt.NDArray[Any]
 
 ALONE, LONGER_ROWS, LEFT, ORDER, OTHERS = "alone", "longer", "left", "order", "others"
-NAN = "fill NaN"
+NAN, EMPTY = "fill NaN", "empty"
 TRAINING, LOSS, GRADIENTS, ROW_GRADIENTS = "training", "loss", "gradients", "row gradients"
 
 
@@ -80,8 +79,8 @@ class Probe:
     """One way of asking, and how far the answers were from what they should be.
 
     Attributes:
-        name: "alone", "longer", "left", "order", "others", "fill 0", "fill 1000", "fill NaN", "training", "loss",
-            "gradients", "row gradients".
+        name: "alone", "longer", "left", "order", "others", "fill 0", "fill 1000", "fill NaN", "empty",
+            "training", "loss", "gradients", "row gradients".
         question: in words.
         differences: the largest, by output (by weight for gradients); infinity for NaN.
         differs: whether any is more than rounding.
@@ -202,6 +201,7 @@ class Examination:
             self._ask_left()
         if self.subject.makes_mask:
             self._ask_fills()
+            self._ask_empty()
         self._ask_training()
         found = sorted(self.findings.values(), key=lambda one: (not one.grave, -one.difference))
         return Outcome(self.probes, found, self.trace, self.base, self.truth, self._probabilities())
@@ -262,6 +262,16 @@ class Examination:
             where = "" if self.subject.reads_fills else " within the model"
             question = f"masked steps that hold {name}{where}"
             self._ask(f"fill {name}", question, self.seen, there, grave=grave)
+
+    def _ask_empty(self) -> None:
+        """A row without any real step, as a text of unknown words is: whether numbers come out."""
+        self.progress("a row without steps")
+        batch = Batch(self.rows.with_empty(self.subject.slots), self.columns)
+        trace, last = self.subject.run(batch), len(self.rows.lengths)
+        rows = [row_of(value, last, last + 1) for value in trace.outputs]
+        lost = [bool(row.size) and not np.isfinite(row).all() for row in rows]
+        differences = self._named([math.inf if wrong else 0.0 for wrong in lost])
+        self.probes.append(Probe(EMPTY, "a row without any real step", differences, any(lost), grave=False))
 
     def _ask_training(self) -> None:
         self.progress("training: loss and gradients")
@@ -340,7 +350,7 @@ class Examination:
         """Compare, and keep what comes of it."""
         trace = trace or self.trace
         found = compare(truth, other, trace, self.subject.tolerance)
-        probe = Probe(name, question, self._by_output(found), found.differs(self.subject.tolerance), grave)
+        probe = Probe(name, question, self._named(found.outputs), found.differs(self.subject.tolerance), grave)
         probe.flips = _flips(truth, other)
         self.probes.append(probe)
         for first in found.firsts:
@@ -383,11 +393,12 @@ class Examination:
         finding.grave |= grave
         finding.probes[probe] = max(difference, finding.probes.get(probe, 0.0))
 
-    def _by_output(self, found: Comparison) -> dict[str, float]:
+    def _named(self, values: list[float]) -> dict[str, float]:
+        """Values by the names of outputs."""
         names = self.subject.output_names
-        if len(names) != len(found.outputs):
-            names = [f"output {at}" if len(found.outputs) > 1 else "output" for at in range(len(found.outputs))]
-        return dict(zip(names, found.outputs, strict=True))
+        if len(names) != len(values):
+            names = [f"output {at}" if len(values) > 1 else "output" for at in range(len(values))]
+        return dict(zip(names, values, strict=True))
 
     def _probabilities(self) -> bool:
         rows = [row for part in self.truth.outputs for row in part if row is not None and row.size]

@@ -27,7 +27,7 @@ _STYLE = """
 .audit .probes td:first-child, .audit .probes td:last-child { white-space: nowrap; }
 .audit .differs { color: #c62828; font-weight: bold; }
 .audit .same { color: #2e7d32; }
-.audit .reads { color: #8a5200; }
+.audit .reads, .audit .empty { color: #8a5200; }
 .audit .unknown, .audit .fix, .audit .remarks { color: #5c5c5c; }
 .audit .columns { display: flex; flex-wrap: wrap; gap: 2em; align-items: flex-start; }
 .audit .columns > div { flex: 1 1 24em; min-width: 0; }

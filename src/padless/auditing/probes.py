@@ -62,6 +62,13 @@ class Rows:
         parts = tuple(tuple(part[at] for at in chosen) for part in self.parts)
         return Rows(parts, tuple(self.lengths[at] for at in chosen))
 
+    def with_empty(self, slots: Sequence[Slot]) -> Rows:
+        """The rows, and one without steps."""
+        parts = tuple(
+            (*part, part[0][:0] if slot.steps else part[0]) for part, slot in zip(self.parts, slots, strict=True)
+        )
+        return Rows(parts, (*self.lengths, 0))
+
 
 @dataclass(frozen=True)
 class Batch:

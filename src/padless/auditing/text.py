@@ -86,7 +86,7 @@ def _probes(report: AuditReport) -> Any:
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("asked", "largest difference", ""):
         table.add_column(name)
-    colours = {"same": "green", "differs": "bold red", "reads": "yellow", "unknown": "dim"}
+    colours = {"same": "green", "differs": "bold red", "reads": "yellow", "empty": "yellow", "unknown": "dim"}
     for line in words.lines(report):
         table.add_row(_styled(line.name), _styled(line.answer), _styled(words.STATES[line.state], colours[line.state]))
     return table

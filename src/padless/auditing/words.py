@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from padless.auditing.findings import (
     ALONE,
+    EMPTY,
     GRADIENTS,
     LEFT,
     LONGER_ROWS,
@@ -38,6 +39,7 @@ _SHORT = {
     LEFT: "padded on the left",
     OTHERS: "fewer rows beside it",
     ORDER: "rows in another order",
+    EMPTY: "a row without steps",
     TRAINING: "answers in training",
     LOSS: "loss of training",
     GRADIENTS: "gradients of training",
@@ -53,7 +55,8 @@ class Line(NamedTuple):
         name: what was asked, in few words.
         question: in more.
         answer: how large the difference was.
-        state: "same", "differs", "reads" for what is harmless as long as masked steps hold what they do, "unknown".
+        state: "same", "differs", "reads" for what is harmless as long as masked steps hold what they do, "empty" for
+            NaN of an empty row, "unknown".
     """
 
     name: str
@@ -221,6 +224,11 @@ def lines(report: AuditReport) -> list[Line]:
         if probe.error:
             found.append(Line(short(probe.name), probe.question, f"not asked: {probe.error}", "unknown"))
             continue
+        if probe.name == EMPTY:
+            found.append(
+                Line(short(EMPTY), probe.question, *(("NaN", "empty") if probe.differs else ("numbers", "same")))
+            )
+            continue
         answer = number(probe.largest)
         if probe.values is not None and probe.differs:
             answer = f"{probe.values[0]:.4g}, then {probe.values[1]:.4g}"
@@ -231,7 +239,7 @@ def lines(report: AuditReport) -> list[Line]:
     return found
 
 
-STATES = {"same": "same", "differs": "DIFFERS", "reads": "is read", "unknown": "unknown"}
+STATES = {"same": "same", "differs": "DIFFERS", "reads": "is read", "empty": "no number", "unknown": "unknown"}
 """How a line ends."""
 
 
@@ -331,6 +339,10 @@ def remarks(report: AuditReport) -> list[str]:
         said.append("What masked steps hold was changed within the model, after the layer that makes the mask. "
                     "Where it is read, masked steps are not skipped; but no input of this model can bring it about, "
                     "so the verdict does not count it.")  # fmt: skip
+    empty = report.of(EMPTY)
+    if empty is not None and empty.differs:
+        said.append("A row without any real step, such as a text of unknown words alone, gets NaN, and so does the "
+                    "loss of the batch that it is in. Keep such rows out.")  # fmt: skip
     if report.of(LEFT) is None:
         said.append("Padding on the left was not asked about.")
     return said
