@@ -195,6 +195,9 @@ LOSSES: dict[str, Loss] = {
         "probe", "no_supports_masking", "reader"),
     "Embedding without mask_zero": Loss(
         lambda: model(lambda x: layers.GRU(3, name="probe")(layers.Embedding(WORDS, 4)(x))), "probe", "no_mask_made"),
+    "numbers without a mask": Loss(
+        lambda: model(lambda x: layers.GlobalMaxPooling1D(name="probe")(x), (None, 3), "float32"),
+        "probe", "no_mask_made"),
     "Lambda": Loss(then(named(layers.Lambda, lambda x: keras.ops.mean(x, axis=1))), "probe", "lambda_reads_padding"),
     "Lambda per step": Loss(
         then(named(layers.Lambda, lambda x: 2 * x), lambda: layers.GRU(3, name="reader")),

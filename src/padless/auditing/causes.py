@@ -42,8 +42,10 @@ def loss_cause(trace: Trace, columns: int) -> tuple[Observed, str]:
     """
     for source, value in zip(trace.sources, trace.outputs, strict=True):
         call = trace.calls.get(source)
-        if call is None or call.masked or not has_steps(value, columns):
+        if (call is not None and call.masked) or not has_steps(value, columns):
             continue
+        if not any(other.masked for other in trace.calls.values()):
+            return Observed.NEVER, source
         outer = Call("", "", "", None, [Operand(value, source)])
         found = _lost(trace, outer, columns, set())
         return (Observed.LOSS, found[1] if found is not None else source)

@@ -40,7 +40,7 @@ class Subject(Protocol):
         slots: its inputs.
         reads_fills: whether what stands in the padding of an input is all that `Batch.fill` changes.
         fixed: how many columns its inputs must have; None for any number.
-        makes_mask: whether a mask is made of any input.
+        takes_fills: whether there are padded steps whose content can be changed, and only that.
         learns_padding: whether padded steps hold what is learned, not what the data hold.
         tolerance: up to which numbers are equal, beside the largest of them.
         loss_name: what `loss` is.
@@ -54,7 +54,7 @@ class Subject(Protocol):
     @property
     def fixed(self) -> int | None: ...  # noqa: D102
     @property
-    def makes_mask(self) -> bool: ...  # noqa: D102
+    def takes_fills(self) -> bool: ...  # noqa: D102
     @property
     def learns_padding(self) -> bool: ...  # noqa: D102
     @property
@@ -199,7 +199,7 @@ class Examination:
             self._ask_longer()
         if "left" in self.sides:
             self._ask_left()
-        if self.subject.makes_mask:
+        if self.subject.takes_fills:
             self._ask_fills()
             self._ask_empty()
         self._ask_training()

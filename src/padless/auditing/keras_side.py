@@ -55,9 +55,9 @@ class KerasSubject:
         return next((slot.fixed for slot in self.slots if slot.steps and slot.fixed is not None), None)
 
     @property
-    def makes_mask(self) -> bool:
-        """Whether a mask is made from any input."""
-        return any(slot.masked for slot in self.slots)
+    def takes_fills(self) -> bool:
+        """Whether there are padded steps whose content can be changed, and only that."""
+        return any(slot.masked or slot.open for slot in self.slots)
 
     @property
     def learns_padding(self) -> bool:

@@ -36,7 +36,7 @@ class PadlessSubject:
         DTypeError: when it reads texts.
     """
 
-    makes_mask = reads_fills = learns_padding = True
+    takes_fills = reads_fills = learns_padding = True
     fixed = None
 
     def __init__(self, model: Model, data: Any = None, slots: Sequence[Slot] | None = None) -> None:

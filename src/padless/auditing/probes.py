@@ -44,6 +44,11 @@ class Slot:
     pad: float = 0.0
     masked: bool = False
 
+    @property
+    def open(self) -> bool:
+        """Whether nothing says which of its steps are padding, so that any number may stand there."""
+        return self.steps and not self.masked and self.ids is None and self.dtype.startswith("float")
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -78,8 +83,8 @@ class Batch:
         rows: the rows.
         columns: of the arrays.
         side: where the padding is.
-        fill: what is put in place of masked steps within the model, after the layer that made the mask; None leaves
-            what is there.
+        fill: what is put in place of masked steps within the model, after the layer that made the mask, and into the
+            padding of inputs that get no mask; None leaves what is there.
     """
 
     rows: Rows
@@ -107,7 +112,8 @@ class Batch:
     def _array(self, part: tuple[Host, ...], slot: Slot) -> Host:
         if not slot.steps:
             return np.stack(part).astype(slot.dtype)
-        array = np.full((len(part), self.columns, *slot.shape), slot.pad, slot.dtype)
+        pad = self.fill if self.fill is not None and slot.open else slot.pad
+        array = np.full((len(part), self.columns, *slot.shape), pad, slot.dtype)
         mask = self.mask
         for at, row in enumerate(part):
             array[at, mask[at]] = row
@@ -127,13 +133,14 @@ def invented(slots: Sequence[Slot], lengths: Sequence[int], seed: int = 0) -> Ro
     """
     numbers = np.random.default_rng(seed)
 
-    def row(slot: Slot, length: int) -> Host:
-        shape = (length, *slot.shape) if slot.steps else slot.shape
+    def row(slot: Slot, at: int) -> Host:
+        shape = (lengths[at], *slot.shape) if slot.steps else slot.shape
         if slot.ids is not None:
             return numbers.integers(1, max(slot.ids, 2), shape).astype(slot.dtype)
-        return numbers.normal(size=shape).astype(slot.dtype)
+        # Some rows mostly below 0 and some above, so that zeros beside them are no neutral value.
+        return (numbers.normal(size=shape) + (-2, 0, 2)[at % 3]).astype(slot.dtype)
 
-    return Rows(tuple(tuple(row(slot, n) for n in lengths) for slot in slots), tuple(lengths))
+    return Rows(tuple(tuple(row(slot, at) for at in range(len(lengths))) for slot in slots), tuple(lengths))
 
 
 def given(slots: Sequence[Slot], data: Any, most: int) -> Rows:

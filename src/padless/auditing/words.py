@@ -336,9 +336,9 @@ def remarks(report: AuditReport) -> list[str]:
     if report.invented:
         said.append("The rows were made of random numbers; data= (--data) asks about rows of yours.")
     if any(line.state == "reads" for line in lines(report)):
-        said.append("What masked steps hold was changed within the model, after the layer that makes the mask. "
-                    "Where it is read, masked steps are not skipped; but no input of this model can bring it about, "
-                    "so the verdict does not count it.")  # fmt: skip
+        said.append("What masked steps hold was changed within the model, after the layer that makes the mask. Where "
+                    f"the table says {STATES['reads']!r}, no input of this model can bring that about, and the verdict "
+                    "does not count it; but such steps are not skipped.")  # fmt: skip
     empty = report.of(EMPTY)
     if empty is not None and empty.differs:
         said.append("A row without any real step, such as a text of unknown words alone, gets NaN, and so does the "
