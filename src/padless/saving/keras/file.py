@@ -64,7 +64,7 @@ def _weights(model: Model, orders: dict[int, list[Layer]]) -> bytes:
     with _ordered(model, orders):
         groups = keras_layout.weight_groups(model)
         places = {(id(layer), name): at for at, (layer, name) in enumerate(model.weight_slots().values())}
-    if keras_optimizers.known(optimizer):
+    if optimizer is not None and keras_optimizers.known(optimizer):
         trained = model.trained_weights()
         # Paths say which weight is which, and so must be those of the model as it is.
         paths = sorted(trained, key=lambda path: places[id(slots[path][0]), slots[path][1]])
@@ -78,7 +78,7 @@ def _ordered(model: Model, orders: dict[int, list[Layer]]) -> Iterator[None]:
     """Within this context, functional models have their layers in another order."""
     every = [model, *(layer for _, layer in model.inner_layers())]
     changed = {id(one): one for one in every if id(one) in orders}
-    before = {key: one._layers for key, one in changed.items()}
+    before = {key: one.__dict__["_layers"] for key, one in changed.items()}
     try:
         for key, one in changed.items():
             one.__dict__["_layers"] = orders[key]
