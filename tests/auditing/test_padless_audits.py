@@ -62,6 +62,8 @@ def test_a_tagger_of_two_inputs() -> None:
     model.compile("sgd", "mse")
     report = padless.audit(model)
     assert report.ok, str(report)
+    assert [box.name for box in report.drawing.boxes[:2]] == ["ids", "numbers"]
+    assert list(report.drawing.legend) == ["rows"]
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -38,6 +38,7 @@ class Subject(Protocol):
     Attributes:
         library: it is of, with version and backend.
         slots: its inputs.
+        carries: what goes along with values, by name and in words.
         reads_fills: whether what stands in the padding of an input is all that `Batch.fill` changes.
         fixed: how many columns its inputs must have; None for any number.
         takes_fills: whether there are padded steps whose content can be changed, and only that.
@@ -49,6 +50,7 @@ class Subject(Protocol):
 
     library: str
     slots: list[Slot]
+    carries: tuple[str, str]
     reads_fills: bool
 
     @property

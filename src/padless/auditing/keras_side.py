@@ -32,6 +32,7 @@ class KerasSubject:
         DTypeError: when it reads texts.
     """
 
+    carries = ("mask", "a mask goes along with the values")
     reads_fills = False
 
     def __init__(self, model: Any, data: Any = None) -> None:

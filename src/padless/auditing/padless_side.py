@@ -36,6 +36,7 @@ class PadlessSubject:
         DTypeError: when it reads texts.
     """
 
+    carries = ("rows", "rows go along with the values, by their lengths")
     takes_fills = reads_fills = learns_padding = True
     fixed = None
 
@@ -54,7 +55,7 @@ class PadlessSubject:
             self.slots = list(slots)
             return
         flat = parts_of(standins)
-        names = list(standins) if isinstance(standins, dict) else [f"input_{at}" for at in range(len(flat))]
+        names = _input_names(model, standins, len(flat))
         self.slots = [_slot(str(name), value) for name, value in zip(names, flat, strict=True)]
         self._find_ids()
         if not any(slot.steps for slot in self.slots):
@@ -263,6 +264,14 @@ class _Recorder:
 
     def _told(self, value: Any) -> Value:
         return rows_of(value, self._subject.model)
+
+
+def _input_names(model: Model, standins: Any, count: int) -> list[str]:
+    if isinstance(standins, dict):
+        return [str(name) for name in standins]
+    symbols = parts_of(getattr(model, "_input_tree", getattr(model, "_input", None)))
+    names = [str(symbol.name) for symbol in symbols]
+    return names if len(names) == count else [f"input_{at}" for at in range(count)]
 
 
 def rows_of(value: Any, model: Model) -> Value:

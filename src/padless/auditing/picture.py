@@ -14,16 +14,16 @@ from padless.auditing.trace import Call, Value
 from padless.pictures.drawing import RED, Arrow, Box, Drawing, Frame, Mark
 
 AMBER = "#b26a00"
-_MASK = "mask"
 
 
-def drawing_of(outcome: Outcome, slots: Sequence[Slot], name: str) -> Drawing:
+def drawing_of(outcome: Outcome, slots: Sequence[Slot], name: str, carries: tuple[str, str]) -> Drawing:
     """Describe what the model did with a batch.
 
     Args:
         outcome: of the audit.
         slots: inputs of the model.
         name: of the model.
+        carries: what goes along with values, by name and in words.
 
     Returns:
         Boxes for the inputs, each call of a layer, the outputs; frames around models in the model.
@@ -41,14 +41,14 @@ def drawing_of(outcome: Outcome, slots: Sequence[Slot], name: str) -> Drawing:
         for operand in call.operands:
             if operand.source in leaves or operand.source.startswith("input:"):
                 masked = operand.masked or (call.given_mask and len(call.operands) == 1)
-                arrows.append(Arrow(operand.source, call.key, (_MASK,) if masked else ()))
+                arrows.append(Arrow(operand.source, call.key, (carries[0],) if masked else ()))
     for at, source in enumerate(outcome.trace.sources):
         boxes.append(Box(f"output:{at}", "answers" if len(outcome.trace.sources) == 1 else f"answers {at + 1}"))
         if source in leaves or source.startswith("input:"):
             masked = source in leaves and leaves[source].masked
-            arrows.append(Arrow(source, f"output:{at}", (_MASK,) if masked else ()))
+            arrows.append(Arrow(source, f"output:{at}", (carries[0],) if masked else ()))
     arrows += _unknown(list(leaves.values()), arrows, boxes)
-    legend = {_MASK: "a mask goes along with the values"} if any(arrow.rows for arrow in arrows) else {}
+    legend = dict([carries]) if any(arrow.rows for arrow in arrows) else {}
     frames = _frames(calls, leaves)
     drawing = Drawing(boxes, dict.fromkeys(arrows), frames, name, legend)
     return drawing.marked(_marks(outcome.findings, {part.key for part in drawing.parts}))

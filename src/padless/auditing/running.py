@@ -90,7 +90,7 @@ def audit(
             library=subject.library,
             invented=data is None,
             comparison=comparison,
-            drawing=drawing_of(outcome, subject.slots, str(opened.name)),
+            drawing=drawing_of(outcome, subject.slots, str(opened.name), subject.carries),
         )
 
 
