@@ -78,7 +78,7 @@ def _ordered(model: Model, orders: dict[int, list[Layer]]) -> Iterator[None]:
     """Within this context, functional models have their layers in another order."""
     every: list[Any] = [model, *(layer for _, layer in model.inner_layers())]
     changed = {id(one): one for one in every if id(one) in orders}
-    before = {key: one._layers for key, one in changed.items()}
+    before = {key: one.__dict__["_layers"] for key, one in changed.items()}
     try:
         for key, one in changed.items():
             one.__dict__["_layers"] = orders[key]
