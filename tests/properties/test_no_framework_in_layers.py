@@ -49,6 +49,7 @@ def test_no_framework(path: Path) -> None:
         f"line {line} imports {package}"
         for package, function, line in imports(ast.parse(path.read_text()))
         if package in FRAMEWORKS and (path.name, function) not in MAY
+        if not (package == "keras" and path.parent.name == "auditing")  # models of Keras are looked at in Keras
     ]
     assert not found
 
