@@ -30,6 +30,7 @@ from padless.rows import RowPartition as RowPartition
 
 if TYPE_CHECKING:
     from padless import activations as activations
+    from padless import auditing as auditing
     from padless import callbacks as callbacks
     from padless import chains as chains
     from padless import config as config
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from padless import testing as testing
     from padless import utils as utils
     from padless import wrappers as wrappers
+    from padless.auditing import audit as audit
     from padless.graph import Input as Input
     from padless.layer import Layer as Layer
     from padless.mixed_precision import DTypePolicy as DTypePolicy
@@ -74,6 +76,7 @@ _LAZY = {
     "Model": "padless.model",
     "RematScope": "padless.remat",
     "Sequential": "padless.model",
+    "audit": "padless.auditing",
     "from_keras": "padless.saving",
     "load_model": "padless.saving",
     "model_to_mermaid": "padless.pictures",
@@ -81,9 +84,9 @@ _LAZY = {
     "register": "padless.saving",
 }
 _MODULES = (
-    "activations", "callbacks", "chains", "config", "constraints", "data", "datasets", "decoding", "initializers",
-    "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "pictures", "preprocessing",
-    "regularizers", "schedules", "testing", "text", "utils", "wrappers",
+    "activations", "auditing", "callbacks", "chains", "config", "constraints", "data", "datasets", "decoding",
+    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "pictures",
+    "preprocessing", "regularizers", "schedules", "testing", "text", "utils", "wrappers",
 )  # fmt: skip
 
 

@@ -198,7 +198,7 @@ def set_dtype_policy(policy: Any) -> None:
         >>> set_dtype_policy("mixed_bfloat16")
         >>> padless.layers.Dense(3).compute_dtype
         'bfloat16'
-        >>> set_dtype_policy("float32")
+        >>> set_dtype_policy(None)
     """
     global _policy
     found = None if policy is None else get(policy)

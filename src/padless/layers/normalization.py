@@ -636,6 +636,19 @@ class SpectralNormalization(Layer):
         self.power_iterations = positive(self.place, "power_iterations", power_iterations)
         self.makes_mask = layer.makes_mask
 
+    def compute_mask(self, x: Any, mask: Any = None) -> Any:
+        """The steps that the wrapped layer calls real.
+
+        Args:
+            x: what it is called with.
+            mask: of x.
+
+        Returns:
+            True where a step is real.
+        """
+        wrapped: Any = self.layer
+        return wrapped.compute_mask(x, mask)
+
     def build(self, spec: Spec) -> None:
         """Make the layer's weights, and the vector with which the iteration begins.
 

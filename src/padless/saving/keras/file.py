@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import inspect
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from padless.errors import ArgumentError, DataError, explain
-from padless.layer import weights_of_at_most
-from padless.saving import keras_layout
+from padless.layer import Layer, weights_of_at_most
+from padless.saving import keras_layout, keras_optimizers
 from padless.saving.archive import read_archive, write_archive
 from padless.saving.configs import known_besides
-from padless.saving.hdf5 import read_hdf5
+from padless.saving.hdf5 import Group, read_hdf5, write_hdf5
 from padless.saving.json_text import parsed
 from padless.saving.keras.reading import Reader
 from padless.saving.keras.writing import compile_config, sharing, written
@@ -37,8 +39,10 @@ def save_keras(model: Model, path: Any) -> None:
     Raises:
         NotThereYetError: when something in the model is not in Keras; it is named.
     """
+    from padless.saving.keras.graph_writing import noting_orders
+
     model.require_built()
-    with sharing(model):
+    with sharing(model), noting_orders() as orders:
         config = written(model)
         if model.compiled:
             config["compile_config"] = compile_config(model)
@@ -49,9 +53,39 @@ def save_keras(model: Model, path: Any) -> None:
     files = {
         "metadata.json": json.dumps({"keras_version": _KERAS, "date_saved": now}).encode(),
         "config.json": json.dumps(config).encode(),
-        "model.weights.h5": keras_layout.weights_bytes(model),
+        "model.weights.h5": _weights(model, orders),
     }
     write_archive(path, files)
+
+
+def _weights(model: Model, orders: dict[int, list[Layer]]) -> bytes:
+    """The weights, and what the optimizer remembers, in the order in which Keras will have the layers."""
+    optimizer, slots = model.optimizer, model.weight_slots()
+    with _ordered(model, orders):
+        groups = keras_layout.weight_groups(model)
+        places = {(id(layer), name): at for at, (layer, name) in enumerate(model.weight_slots().values())}
+    if optimizer is not None and keras_optimizers.known(optimizer):
+        trained = model.trained_weights()
+        # Paths say which weight is which, and so must be those of the model as it is.
+        paths = sorted(trained, key=lambda path: places[id(slots[path][0]), slots[path][1]])
+        arrays = keras_optimizers.arrays_of(optimizer, model.backend, {path: trained[path] for path in paths})
+        groups.append(Group(keras_layout.OPTIMIZER, optimizer.name, arrays))
+    return write_hdf5(groups)
+
+
+@contextlib.contextmanager
+def _ordered(model: Model, orders: dict[int, list[Layer]]) -> Iterator[None]:
+    """Within this context, functional models have their layers in another order."""
+    every: list[Any] = [model, *(layer for _, layer in model.inner_layers())]
+    changed = {id(one): one for one in every if id(one) in orders}
+    before = {key: one.__dict__["_layers"] for key, one in changed.items()}
+    try:
+        for key, one in changed.items():
+            one.__dict__["_layers"] = orders[key]
+        yield
+    finally:
+        for key, one in changed.items():
+            one.__dict__["_layers"] = before[key]
 
 
 def load_keras(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Model:

@@ -7,8 +7,11 @@ an order that is known, in which their weights stand in the file.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from padless import layers
@@ -18,6 +21,7 @@ from padless.layer import Layer
 from padless.model import Functional, Model
 from padless.operation import Operation
 from padless.saving.keras import names
+from padless.saving.keras.order import keras_order
 from padless.saving.keras.writing import (
     _ANOTHER_FILE,
     Config,
@@ -30,6 +34,22 @@ from padless.saving.keras.writing import (
     written,
 )
 from padless.spec import Symbol
+
+_orders: contextvars.ContextVar[dict[int, list[Layer]]] = contextvars.ContextVar("padless_keras_orders")
+
+
+@contextlib.contextmanager
+def noting_orders() -> Iterator[dict[int, list[Layer]]]:
+    """Within this context, the orders that Keras gives the layers of functional models are noted.
+
+    Yields:
+        Layers by id of the model; is filled.
+    """
+    token = _orders.set({})
+    try:
+        yield _orders.get()
+    finally:
+        _orders.reset(token)
 
 
 def functional_config(model: Functional) -> Config:
@@ -81,10 +101,14 @@ class _Writer:
             self._name(layer)
         for node in model._nodes:
             self._write(node)
+        ends = [self.refs[id(symbol)][:2] for symbol in _in_keras_order(model._output_tree)]
+        order = keras_order(self.entries, ends)
+        places = {name: at for at, name in enumerate(order)}
+        _orders.get({})[id(model)] = sorted(model.layers, key=lambda layer: places[self.layer_names[id(layer)]])
         return {
             "name": _sound_name(model.name),
             "trainable": model.trainable,
-            "layers": list(self.entries.values()),
+            "layers": [self.entries[name] for name in order],
             "input_layers": self._ends(model._input_tree),
             "output_layers": self._ends(model._output_tree),
         }
@@ -297,6 +321,15 @@ def _by_cell(states: list[Any], cells: list[Any]) -> list[list[Any]]:
     left = iter(states)
     sizes = [cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size] for cell in cells]
     return [[next(left) for _ in size] for size in sizes]
+
+
+def _in_keras_order(tree: Any) -> list[Symbol]:
+    """The outputs; Keras sorts those of a dict by their keys."""
+    if isinstance(tree, dict):
+        return [symbol for key in sorted(tree) for symbol in _in_keras_order(tree[key])]
+    if isinstance(tree, list | tuple):
+        return [symbol for part in tree for symbol in _in_keras_order(part)]
+    return [tree]
 
 
 def _is_own(layer: Layer) -> bool:

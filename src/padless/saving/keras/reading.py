@@ -16,7 +16,6 @@ from padless.saving.keras import names
 
 Config = dict[str, Any]
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool", "string")
-_MIXED = ("mixed_float16", "mixed_bfloat16")
 _MOST_NUMBERS = 2**26
 """In a row of an input, axes that vary left out: a model is built by a batch of three such rows."""
 
@@ -86,9 +85,9 @@ class Reader:
 
     def _dtype(self, config: Config) -> str:
         name = str(config["name"])
-        if name not in (*_DTYPES, *_MIXED):
+        if name not in (*_DTYPES, "mixed_bfloat16", "mixed_float16"):
             fix = "dtype_policy='float32' for the model in Keras, and save it again"
-            raise NotThereYetError(explain(self.where, expected="one dtype for a layer", got=f"{name!r}", fix=fix))
+            raise NotThereYetError(explain(self.where, expected="a dtype, or a mixed policy", got=f"{name!r}", fix=fix))
         return name
 
     def _policies(self, config: Config) -> str:

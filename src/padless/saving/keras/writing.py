@@ -192,8 +192,11 @@ def _arguments(layer: Layer) -> Config:
         for name, value in given.items()
         if value is not None or (name in defaults and defaults[name].default is not None)
     }
-    frozen = {} if layer.trainable else {"trainable": False}
-    said = {"name": _sound_name(layer.name), "dtype": layer.dtype_policy.name, **frozen}
+    said = {
+        "name": _sound_name(layer.name),
+        "dtype": layer.dtype_policy.name,
+        **({} if layer.trainable else {"trainable": False}),
+    }
     return {name: written(value) for name, value in {**said, **_shared_arguments(kind.__name__, kept)}.items()}
 
 
