@@ -528,17 +528,6 @@ def test_inputs_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
         padless.load_model(tmp_path / "m.keras")
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_policies_go_both_ways(policy: str) -> None:
-    theirs = keras.Sequential([keras.Input((None, 4)), keras.layers.LSTM(3, dtype=policy), keras.layers.Dense(2)])
-    ours = padless.from_keras(theirs)
-    for mine in (ours, padless.from_keras(ours.to_keras())):
-        assert [layer.dtype_policy.name for layer in mine.layers] == [policy, "float32"]
-    assert [layer.dtype_policy.name for layer in ours.to_keras().layers] == [policy, "float32"]
-    x = np.random.default_rng(0).normal(size=(2, 5, 4)).astype("float32")
-    np.testing.assert_allclose(ours.predict(x, verbose=0), theirs.predict(x, verbose=0), atol=0.02)
-
-
 @pytest.mark.parametrize("nested", ["sequential", "functional"])
 def test_a_layer_in_two_models_is_read_and_not_written(nested: str, tmp_path: Path) -> None:
     """Keras writes such files and cannot open them."""
