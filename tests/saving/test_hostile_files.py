@@ -291,7 +291,7 @@ def test_nothing_is_ever_unpickled() -> None:
     # Estimators of scikit-learn are pickled and unpickled by whoever has them; no file of padless comes that way.
     others = SOURCE / "wrappers" / "pickled.py"
     for path in sorted(set(SOURCE.rglob("*.py")) - {others}):
-        text = path.read_text()
+        text = path.read_text().replace("np.load(raw, allow_pickle=False)", "")  # data of users, without pickles
         for word in ("pickle.load", "Unpickler", "torch.load(", "allow_pickle", "joblib", "marshal", "import dill"):
             assert word not in text, f"{word} in {path}"
         assert "np.load(" not in text, path
