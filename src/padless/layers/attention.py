@@ -440,13 +440,18 @@ class _Projection(Layer):
         Returns:
             (N, ..., *outer).
         """
-        (columns, made), before, reshape = self._sizes, x.shape[: x.ndim - len(self.inner)], self.xp.reshape
-        flat = x if len(before) == 1 and x.ndim == 2 else reshape(x, (math.prod(before), columns))
-        bias, kernel = self.bias, self.kernel
-        if bias is not None and len(self.outer) > 1:
+        backend, outer, bias, kernel = self.backend, self.outer, self.bias, self.kernel
+        (columns, made), reshape = self._sizes, backend.xp.reshape
+        if bias is not None and len(outer) > 1:
             bias = reshape(bias, (made,))
-        y = self.backend.dense(flat, kernel if kernel.ndim == 2 else reshape(kernel, (columns, made)), bias)
-        return y if len(before) == len(self.outer) == 1 else reshape(y, (*before, *self.outer))
+        if kernel.ndim > 2:
+            kernel = reshape(kernel, (columns, made))
+        if x.ndim == 2 and len(self.inner) == 1:  # as nearly always
+            y = backend.dense(x, kernel, bias)
+            return y if len(outer) == 1 else reshape(y, (x.shape[0], *outer))
+        before = x.shape[: x.ndim - len(self.inner)]
+        y = backend.dense(reshape(x, (math.prod(before), columns)), kernel, bias)
+        return reshape(y, (*before, *outer))
 
     def project(self, like: Ragged, x: Array, activation: Callable[[Array], Array] | None = None) -> Array:
         """Project the steps of rows, and count what comes of it.
@@ -595,7 +600,8 @@ class _HeadedAttention(AcrossRows):
         query, value, key = x[0], x[1], x[-1]
         self._require_fitting(query.rows, value.rows, key.rows)
         for one, projection in ((query, self.query), (value, self.value), (key, self.key)):
-            require_features(self.place, one.values, projection.inner[0])
+            if one.values.shape[-1] != projection.inner[0]:
+                require_features(self.place, one.values, projection.inner[0])
         if self._attended != (1,):
             asked = use_causal_mask or return_attention_scores or self.sliding_window is not None
             if asked or attention_mask is not None:
