@@ -50,6 +50,8 @@ COMPARED = {
     "value_and_grad",
     "value_and_grads",
     "update",
+    "added_up",  # tests/backends/test_embedding_kernels.py
+    "remat",  # tests/training/test_precision.py
     "decay",
     "take_or",
     "when",
