@@ -24,6 +24,12 @@ def audit(model: Any, data: Any = None, **kwargs: Any) -> padless.auditing.Audit
     return padless.audit(model, data, **{"compare": False, **kwargs})
 
 
+@pytest.fixture(autouse=True)
+def names_begin_anew() -> None:
+    """Keras numbers layers without a name through the process: "multiply" after other tests would be "multiply_49"."""
+    keras.utils.clear_session()
+
+
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_each_way_of_losing_a_mask_is_named(loss: Loss) -> None:
     made = loss.make()
